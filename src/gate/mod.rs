@@ -1,0 +1,214 @@
+//! The one gate for every change.
+//!
+//! Nothing reaches a mutating libvirt or SSH call but through [`Gate::apply`]:
+//! those calls take a [`Permit`], and only this module can make one. That is
+//! what makes `--plan` complete, the journal complete and `--read-only` safe.
+//!
+//! The gate lies below `libvirt/` and `ssh/` because it knows neither: it is
+//! given a description of the change and the deed itself.
+
+mod change;
+mod journal;
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use change::{Change, Origin};
+pub use journal::{Entry, Filter, Journal, Phase, read_journal};
+
+use crate::model::{Class, Fault};
+
+/// The proof that the gate let a change pass. Cannot be made, copied or kept
+/// outside this module.
+#[derive(Debug)]
+pub struct Permit {
+    _only_the_gate: (),
+}
+
+/// What the gate does with a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Makes it, and writes it down.
+    Apply,
+    /// Lists it and does nothing.
+    Plan,
+    /// Refuses it.
+    ReadOnly,
+}
+
+/// What became of a change that was not refused.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// It was made, with this result.
+    Done(T),
+    /// It was only listed.
+    Planned,
+}
+
+impl<T> Outcome<T> {
+    /// The result, or what stands for it in a plan.
+    pub fn unwrap_or_else(self, planned: impl FnOnce() -> T) -> T {
+        match self {
+            Self::Done(value) => value,
+            Self::Planned => planned(),
+        }
+    }
+}
+
+/// Changes that a plan has collected, in order.
+type Plan = Arc<Mutex<Vec<Change>>>;
+
+thread_local! {
+    /// Set while `plan(f)` runs on this thread, and handed to `par`'s threads.
+    static LOCAL_PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Gate {
+    mode: Mutex<Mode>,
+    plan: Plan,
+    journal: Journal,
+}
+
+impl Gate {
+    /// A gate that writes what it lets pass to `journal`.
+    pub fn new(mode: Mode, journal: Journal) -> Self {
+        Self { mode: Mutex::new(mode), plan: Plan::default(), journal }
+    }
+
+    /// What happens now to a change made on this thread.
+    pub fn mode(&self) -> Mode {
+        if LOCAL_PLAN.with_borrow(Option::is_some) {
+            return Mode::Plan;
+        }
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Switches the mode, as the prompt's `:plan on` does.
+    pub fn set_mode(&self, mode: Mode) {
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
+    }
+
+    /// The journal that this gate writes.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Makes, lists or refuses a change.
+    ///
+    /// The change is in the journal, on the disk, before `deed` begins, and its
+    /// result after it has ended.
+    ///
+    /// # Errors
+    /// `read_only` when the session may not change anything, `journal` when the
+    /// change could not be written down beforehand, and whatever `deed` returns.
+    pub fn apply<T, E: Into<Fault>>(
+        &self,
+        change: Change,
+        deed: impl FnOnce(&Permit) -> Result<T, E>,
+    ) -> Result<Outcome<T>, Fault> {
+        match self.mode() {
+            Mode::Plan => {
+                let plan = LOCAL_PLAN.with_borrow(Clone::clone).unwrap_or_else(|| self.plan.clone());
+                plan.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+                Ok(Outcome::Planned)
+            }
+            Mode::ReadOnly => {
+                Err(Fault::new("read_only", format!("not done, this session is read-only: {change}"))
+                    .class(Class::Refused)
+                    .on_host(change.host)
+                    .hint("run it again without --read-only"))
+            }
+            Mode::Apply => {
+                let ticket = self.journal.begin(&change)?;
+                let result = deed(&Permit { _only_the_gate: () }).map_err(Into::into);
+                self.journal.end(ticket, result.as_ref().err())?;
+                result.map(Outcome::Done)
+            }
+        }
+    }
+
+    /// Runs `f` in plan mode on this thread and returns what it would change.
+    pub fn planning<R>(&self, f: impl FnOnce() -> R) -> (R, Vec<Change>) {
+        let plan = Plan::default();
+        let result = with_local_plan(Some(plan.clone()), f);
+        let changes = std::mem::take(&mut *plan.lock().unwrap_or_else(PoisonError::into_inner));
+        (result, changes)
+    }
+
+    /// Takes the changes that `--plan` has collected so far.
+    pub fn take_plan(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.plan.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A thread's plan, to be carried into the threads it starts.
+#[derive(Debug, Clone)]
+pub struct PlanScope(Option<Plan>);
+
+impl PlanScope {
+    /// The plan of this thread, if it is inside `plan(f)`.
+    pub fn current() -> Self {
+        Self(LOCAL_PLAN.with_borrow(Clone::clone))
+    }
+
+    /// Runs `f` on this thread under that plan.
+    pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
+        with_local_plan(self.0.clone(), f)
+    }
+}
+
+fn with_local_plan<R>(plan: Option<Plan>, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Plan>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let before = self.0.take();
+            LOCAL_PLAN.with_borrow_mut(|plan| *plan = before);
+        }
+    }
+    let _restore = Restore(LOCAL_PLAN.with_borrow_mut(|current| std::mem::replace(current, plan)));
+    f()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(action: &str) -> Change {
+        Change::new("h2-a", "domain", "web1", action)
+    }
+
+    #[test]
+    fn a_plan_lists_the_change_and_does_not_make_it() {
+        let gate = Gate::new(Mode::Plan, Journal::off());
+        let outcome = gate.apply(change("start"), |_| -> Result<(), Fault> { Err(Fault::new("x", "made")) });
+        assert_eq!(outcome, Ok(Outcome::Planned));
+        assert_eq!(gate.take_plan().len(), 1);
+        assert!(gate.take_plan().is_empty());
+    }
+
+    #[test]
+    fn read_only_refuses_and_names_the_change() {
+        let gate = Gate::new(Mode::ReadOnly, Journal::off());
+        let fault = gate.apply(change("start"), |_| Ok::<_, Fault>(())).unwrap_err();
+        assert_eq!((fault.class, fault.code.as_str()), (Class::Refused, "read_only"));
+        assert!(fault.message.contains("start domain web1 on h2-a"), "{}", fault.message);
+    }
+
+    #[test]
+    fn planning_on_one_thread_leaves_the_others_alone_and_reaches_those_it_starts() {
+        let gate = Gate::new(Mode::Apply, Journal::off());
+        let (inside, changes) = gate.planning(|| {
+            let scope = PlanScope::current();
+            std::thread::scope(|s| {
+                let outsider = s.spawn(|| gate.mode());
+                let insider = s.spawn(|| scope.enter(|| gate.apply(change("stop"), |_| Ok::<_, Fault>(()))));
+                (outsider.join().unwrap(), insider.join().unwrap())
+            })
+        });
+        assert_eq!(inside, (Mode::Apply, Ok(Outcome::Planned)));
+        assert_eq!(changes.len(), 1);
+        assert_eq!(gate.mode(), Mode::Apply);
+    }
+}

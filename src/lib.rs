@@ -1,0 +1,10 @@
+//! kvmsh: a shell and script runner for KVM hosts, powered by Rhai.
+//!
+//! Layers, arrows only pointing down: `cli` and `repl` use `script`, which
+//! binds `ops`, which work on `libvirt` and `ssh`, whose changes pass `gate`.
+//! `model` holds plain types for all of them; `ui` sees only those.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod gate;
+pub mod model;

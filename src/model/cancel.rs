@@ -1,0 +1,124 @@
+//! One token that tells everything in flight to stop.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Class, Fault};
+
+/// Why work has to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGINT, SIGTERM or SIGHUP, or Ctrl-C at the prompt.
+    Interrupted,
+    /// The run's `--timeout` was reached.
+    TimedOut,
+}
+
+impl Stop {
+    /// The fault a stopped call ends with.
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Interrupted => Fault::new("interrupted", "interrupted").class(Class::Interrupted),
+            Self::TimedOut => {
+                Fault::new("timed_out", "the time given by --timeout is over").class(Class::TimedOut)
+            }
+        }
+    }
+}
+
+/// A token shared by the signal thread, the deadline, the script engine and
+/// every blocking call. The first reason wins until [`Cancel::reset`].
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stop: Option<Stop>,
+    times: u32,
+}
+
+impl Cancel {
+    /// A token that nobody has asked to stop.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks everything to stop.
+    pub fn stop(&self, why: Stop) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.stop.get_or_insert(why);
+        state.times += 1;
+        self.0.changed.notify_all();
+    }
+
+    /// Makes the token usable again: the prompt does so before each line.
+    pub fn reset(&self) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = State::default();
+    }
+
+    /// Why to stop, if at all.
+    pub fn stopped(&self) -> Option<Stop> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).stop
+    }
+
+    /// How often a stop was asked for: a second Ctrl-C means "do not wait".
+    pub fn times(&self) -> u32 {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).times
+    }
+
+    /// `Err` with the fault to return when a stop was asked for.
+    ///
+    /// # Errors
+    /// `interrupted` or `timed_out`.
+    pub fn check(&self) -> Result<(), Fault> {
+        self.stopped().map_or(Ok(()), |stop| Err(stop.fault()))
+    }
+
+    /// Sleeps, but returns at once when a stop is asked for.
+    pub fn sleep(&self, time: Duration) -> Option<Stop> {
+        let deadline = Instant::now().checked_add(time);
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.stop.is_some() {
+                return state.stop;
+            }
+            let left =
+                deadline.map_or(Duration::from_secs(3600), |d| d.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return None;
+            }
+            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sleep_ends_early_when_stopped_and_the_first_reason_wins() {
+        let cancel = Cancel::new();
+        let other = cancel.clone();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            other.stop(Stop::TimedOut);
+            other.stop(Stop::Interrupted);
+        });
+        let began = Instant::now();
+        assert_eq!(cancel.sleep(Duration::from_secs(30)), Some(Stop::TimedOut));
+        assert!(began.elapsed() < Duration::from_secs(5));
+        thread.join().ok();
+        assert_eq!(cancel.stopped(), Some(Stop::TimedOut));
+        assert_eq!(cancel.times(), 2);
+        cancel.reset();
+        assert_eq!(cancel.check(), Ok(()));
+    }
+}
