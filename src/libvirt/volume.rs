@@ -1,0 +1,124 @@
+//! Volumes of storage pools.
+
+use virt::storage_vol::StorageVol;
+
+use super::{Connection, Error, Pool};
+use crate::gate::Permit;
+use crate::model::{Bytes, VolumeInfo};
+
+/// A volume of one connection; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    connection: Connection,
+    volume: StorageVol,
+}
+
+/// Kinds by `virStorageVolType`.
+const KINDS: [&str; 6] = ["file", "block", "dir", "network", "netdir", "ploop"];
+
+impl Connection {
+    /// The volume at this path, in whichever running pool.
+    ///
+    /// # Errors
+    /// `no_storage_vol`.
+    pub fn volume_by_path(&self, path: &str) -> Result<Volume, Error> {
+        let volume = self.call(|c| c.lookup_storage_vol_by_path(path))?;
+        Ok(Volume { connection: self.clone(), volume })
+    }
+}
+
+impl Pool {
+    /// The volume of this name.
+    ///
+    /// # Errors
+    /// `no_storage_vol`.
+    pub fn volume(&self, name: &str) -> Result<Volume, Error> {
+        let volume = self.connection.call(|_| self.pool.lookup_storage_vol_by_name(name))?;
+        Ok(Volume { connection: self.connection.clone(), volume })
+    }
+
+    /// All volumes of a running pool.
+    ///
+    /// # Errors
+    /// `operation_invalid` when it does not run.
+    pub fn volumes(&self) -> Result<Vec<Volume>, Error> {
+        let volumes = self.connection.call(|_| self.pool.list_all_volumes(0))?;
+        Ok(volumes.into_iter().map(|volume| Volume { connection: self.connection.clone(), volume }).collect())
+    }
+
+    /// Creates a volume.
+    ///
+    /// # Errors
+    /// `storage_vol_exist`, …
+    pub fn create_volume(&self, _: &Permit, xml: &str) -> Result<Volume, Error> {
+        let volume = self.connection.call(|_| StorageVol::create_xml(&self.pool, xml, 0))?;
+        Ok(Volume { connection: self.connection.clone(), volume })
+    }
+}
+
+impl Volume {
+    fn ask<T>(&self, call: impl FnOnce(&StorageVol) -> Result<T, virt::error::Error>) -> Result<T, Error> {
+        self.connection.call(|_| call(&self.volume))
+    }
+
+    /// Name.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn name(&self) -> Result<String, Error> {
+        self.ask(StorageVol::name)
+    }
+
+    /// Path on the host.
+    ///
+    /// # Errors
+    /// `no_storage_vol`.
+    pub fn path(&self) -> Result<String, Error> {
+        self.ask(StorageVol::path)
+    }
+
+    /// The name of its pool.
+    ///
+    /// # Errors
+    /// `no_storage_pool`.
+    pub fn pool_name(&self) -> Result<String, Error> {
+        self.ask(|v| v.lookup_storage_pool()?.name())
+    }
+
+    /// Kind and sizes.
+    ///
+    /// # Errors
+    /// `no_storage_vol`.
+    pub fn info(&self) -> Result<VolumeInfo, Error> {
+        let info = self.ask(StorageVol::info)?;
+        Ok(VolumeInfo {
+            kind: KINDS.get(info.kind as usize).copied().unwrap_or("unknown"),
+            capacity: Bytes(info.capacity),
+            allocation: Bytes(info.allocation),
+        })
+    }
+
+    /// The XML.
+    ///
+    /// # Errors
+    /// `no_storage_vol`.
+    pub fn xml(&self) -> Result<String, Error> {
+        self.ask(|v| v.xml_desc(0))
+    }
+
+    /// Deletes it and its data.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn delete(&self, _: &Permit) -> Result<(), Error> {
+        self.ask(|v| v.delete(0))
+    }
+
+    /// Makes it larger; the data stay.
+    ///
+    /// # Errors
+    /// `no_support` for drivers that cannot, `invalid_arg` for a smaller size.
+    pub fn resize(&self, _: &Permit, capacity: Bytes) -> Result<(), Error> {
+        self.ask(|v| v.resize(capacity.0, 0))
+    }
+}
