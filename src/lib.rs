@@ -9,3 +9,4 @@
 pub mod gate;
 pub mod libvirt;
 pub mod model;
+pub mod xml;

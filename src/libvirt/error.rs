@@ -54,9 +54,14 @@ impl Error {
 
     /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
-        [ErrorNumber::NoDomain, ErrorNumber::NoNetwork, ErrorNumber::NoStoragePool, ErrorNumber::NoStorageVolume]
-            .into_iter()
-            .any(|number| self.is(number))
+        [
+            ErrorNumber::NoDomain,
+            ErrorNumber::NoNetwork,
+            ErrorNumber::NoStoragePool,
+            ErrorNumber::NoStorageVolume,
+        ]
+        .into_iter()
+        .any(|number| self.is(number))
     }
 
     /// Whether the driver at the other end does not offer the call at all.
