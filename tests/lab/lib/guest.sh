@@ -119,10 +119,9 @@ lab_ticks() {
     [[ -n ${2-} ]] || usage_error "ticks wants a guest's name"
     check_name "$2"
     [[ -e $DIR/shared/console/$2.log ]] || die "guest $2 has said nothing yet, or there is no such guest"
-    # Only whole lines count: the last one may still be being written.
-    awk -v RS='\r?\n' -v boot="^$2 boot [0-9a-f-]+\$" '
-        RT == "" { next }
+    # A serial line ends in \r\n; a number without its \r may still be being written.
+    awk -v boot="^$2 boot [0-9a-f-]+\r\$" '
         $0 ~ boot { boots++; tick = 0 }
-        /^tick [0-9]+$/ { tick = $2 }
+        /^tick [0-9]+\r$/ { tick = $2 }
         END { printf "tick=%d boots=%d\n", tick, boots }' "$DIR/shared/console/$2.log"
 }
