@@ -1,6 +1,9 @@
 # Talk, errors, and the one way in which the lab names a process.
 # shellcheck shell=bash
 
+# Host number N has the address $NETWORK.N, from 11 on, and is plugged into portN of the switch.
+readonly NETWORK=10.88.0 CONTROLLER_ADDRESS=10.88.0.1
+
 # The directory that marks a lab as ours holds this file; `down` removes nothing that lacks it.
 readonly MARKER=.kvmsh-lab
 
@@ -62,13 +65,15 @@ open_lab() {
     [[ -e $DIR/$MARKER ]] || die "$DIR is not a lab"
 }
 
-# Sets HOST, HOST_DIR and PID (of the host's init) for host $1 of the lab in DIR.
+# Sets HOST, HOST_DIR, INDEX (the last part of its address), KIND (host or bare) and PID (of its init) for host $1 of
+# the lab in DIR.
 open_host() {
     [[ -n ${1-} ]] || usage_error "which host?"
     HOST=$1 HOST_DIR=$DIR/hosts/$1
     [[ $HOST != */* && -d $HOST_DIR ]] ||
         die "the lab has no host '$HOST'" "It has: $(cd "$DIR/hosts" && echo *)"
-    recorded "$HOST_DIR/pid" || die "host $HOST is not running" "See $HOST_DIR/log"
+    read -r INDEX KIND <"$HOST_DIR/host"
+    recorded "$HOST_DIR/pid" || die "host $HOST is not running" "See $HOST_DIR/log; or was it crashed? Then: lab boot"
 }
 
 # Runs a command inside all namespaces of the host opened last, with that host's root directory.

@@ -50,7 +50,7 @@ lab_guest() {
 virsh_here() { in_host virsh -q -c qemu:///system "$@"; }
 
 make_disk() {
-    in_host sh -c '[ -e "$0" ] || qemu-img create -q -f qcow2 "$0" 64M' "$1"
+    in_host sh -c "[ -e '$1' ] || qemu-img create -q -f qcow2 '$1' 64M"
 }
 
 # The options of lab_guest are read here.

@@ -7,20 +7,19 @@ role_host() {
     open_ready
     trap 'announce failed "$HOST"' EXIT
     record_self "$HOST_DIR/pid"
-    local index bare
-    read -r index bare <"$HOST_DIR/host"
-    plug_in "port$index" "$NETWORK.$index"
+    read -r INDEX KIND <"$HOST_DIR/host"
+    plug_in "port$INDEX" "$NETWORK.$INDEX"
     echo "$HOST" >/proc/sys/kernel/hostname
     [[ -e $HOST_DIR/ssh_host_ed25519_key ]] ||
         ssh-keygen -q -t ed25519 -N '' -C "$HOST" -f "$HOST_DIR/ssh_host_ed25519_key"
     host_root
     host_etc
-    if [[ $bare == bare ]]; then remove_libvirt; else configure_libvirt; fi
+    if [[ $KIND == bare ]]; then remove_libvirt; else configure_libvirt; fi
     finish_root
-    start_sshd
-    [[ $bare == bare ]] || start_libvirtd
-    wait_sshd
-    [[ $bare == bare ]] || wait_libvirtd
+    local daemons=(sshd) daemon
+    [[ $KIND == bare ]] || daemons+=(libvirtd)
+    for daemon in "${daemons[@]}"; do run_daemon "$daemon"; done
+    for daemon in "${daemons[@]}"; do await_daemon "$daemon"; done
     trap - EXIT
     announce up "$HOST"
     be_init
@@ -123,17 +122,17 @@ END
 
 # Takes libvirt and QEMU off the host, down to what dpkg knows of them.
 remove_libvirt() {
-    local packages='^(libvirt-(daemon|clients)|qemu-(system|utils|block))'
+    local removed='^(libvirt-(daemon|clients)|qemu-(system|utils|block))'
     local lists=()
-    mapfile -t lists < <(find /var/lib/dpkg/info -name '*.list' -printf '%f\n' | grep -E "$packages")
+    mapfile -t lists < <(find /var/lib/dpkg/info -name '*.list' -printf '%f\n' | grep -E "$removed")
     (
-        cd /var/lib/dpkg/info
+        cd /var/lib/dpkg/info || exit
         cat -- "${lists[@]}" | tr '\n' '\0' | xargs -0 rm -f -- 2>/dev/null || :
         rm -f -- "${lists[@]}"
     )
-    awk -v RS= -v ORS='\n\n' -v packages="$packages" '
+    awk -v RS= -v ORS='\n\n' -v removed="$removed" '
         { name = $0; sub(/^Package: /, "", name); sub(/\n.*/, "", name) }
-        name !~ packages' /var/lib/dpkg/status >/var/lib/dpkg/status.new
+        name !~ removed' /var/lib/dpkg/status >/var/lib/dpkg/status.new
     mv /var/lib/dpkg/status.new /var/lib/dpkg/status
     rm -rf /etc/libvirt /var/lib/libvirt /var/cache/libvirt
     hash -r
@@ -149,22 +148,3 @@ finish_root() {
     cd /
 }
 
-# The daemons. The functions take the words that lead into the host, if the caller is not there already.
-
-start_sshd() {
-    "$@" setsid -f sh -c 'exec /usr/sbin/sshd -D -e </dev/null >>/var/log/sshd.log 2>&1'
-}
-start_libvirtd() {
-    "$@" setsid -f sh -c 'exec libvirtd </dev/null >>/var/log/libvirtd.out 2>&1'
-}
-wait_sshd() { # its pid file appears once it listens
-    "$@" sh -c 'for i in $(seq 200); do [ -s /run/sshd.pid ] && exit; sleep 0.05; done; exit 1' ||
-        die "sshd does not start on $HOST" "See $HOST_DIR/var/log/sshd.log"
-}
-wait_libvirtd() {
-    "$@" sh -c 'for i in $(seq 400); do
-            [ -S /run/libvirt/libvirt-sock ] && virsh -q -c qemu:///system uri >/dev/null 2>&1 && exit
-            sleep 0.05
-        done; exit 1' ||
-        die "libvirtd does not answer on $HOST" "See $HOST_DIR/var/log/libvirtd.log and libvirtd.out"
-}

@@ -6,10 +6,10 @@ CACHE=${KVMSH_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvmsh-lab}
 # program:package, for Debian and Ubuntu. Only what a libvirtd started by hand needs: no libvirt-daemon-system, which
 # would bring units, a default network and users to a machine that asked for none.
 readonly PARTS=(
-    libvirtd:libvirt-daemon virt-ssh-helper:libvirt-daemon virsh:libvirt-clients
+    libvirtd:libvirt-daemon virt-ssh-helper:libvirt-daemon dnsmasq:dnsmasq-base virsh:libvirt-clients
     qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils
     sshd:openssh-server ssh:openssh-client ip:iproute2 tc:iproute2
-    nsenter:util-linux unshare:util-linux setsid:util-linux flock:util-linux mount:mount cpio:cpio gzip:gzip
+    nsenter:util-linux unshare:util-linux setsid:util-linux setpriv:util-linux flock:util-linux mount:mount cpio:cpio gzip:gzip
 )
 # Newer libvirt keeps each driver in a package of its own; those a release does not have are left out.
 readonly DRIVERS=(
@@ -17,34 +17,29 @@ readonly DRIVERS=(
     libvirt-daemon-driver-secret libvirt-daemon-driver-nodedev libvirt-daemon-driver-nwfilter
 )
 
-# Prints the packages whose programs are missing.
+# Prints the packages whose programs are missing, on one line.
 missing_packages() {
-    local part
-    # A login without sbin in its PATH must not make parts look missing.
-    local PATH=$PATH:/usr/sbin:/sbin
+    local part missing=''
     for part in "${PARTS[@]}"; do
-        command -v "${part%%:*}" >/dev/null || echo "${part##*:}"
+        command -v "${part%%:*}" >/dev/null || [[ " $missing " == *" ${part##*:} "* ]] || missing+=" ${part##*:}"
     done
     compgen -G '/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so' >/dev/null ||
-        echo libvirt-daemon-driver-qemu
+        missing+=' libvirt-daemon-driver-qemu'
+    echo "${missing# }"
 }
 
 lab_install() {
     (($# == 0)) || usage_error "install takes no arguments"
-    local missing
-    missing=$(missing_packages | sort -u)
-    [[ -z $missing ]] || install_packages
+    # Everything of the lab runs as root, the cache included; so the whole command does.
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || die "installing packages needs root, and there is no sudo"
+        exec sudo -- "$HERE/lab" install
+    fi
+    # The output of apt is parsed.
+    export LC_ALL=C
+    [[ -z $(missing_packages) ]] || install_packages
     guest_files || fetch_guest_parts
     guest_files || die "the guest kernel could not be prepared in $CACHE"
-}
-
-as_root() {
-    if ((EUID == 0)); then
-        "$@"
-    else
-        command -v sudo >/dev/null || die "installing packages needs root, and there is no sudo"
-        sudo -- "$@"
-    fi
 }
 
 need_apt() {
@@ -53,7 +48,7 @@ need_apt() {
 }
 
 apt() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"
+    env DEBIAN_FRONTEND=noninteractive apt-get -q -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"
 }
 
 candidate() { apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }
@@ -70,7 +65,7 @@ install_packages() {
 
     local -a choice
     choose_versions "${packages[@]}"
-    say "installing: $(missing_packages | sort -u | paste -sd ' ')"
+    say "installing: $(missing_packages)"
     log=$(mktemp)
     local units
     units=$(enabled_units)
@@ -119,16 +114,16 @@ can_install() {
 readonly POLICY=/usr/sbin/policy-rc.d
 deny_service_starts() {
     trap allow_service_starts EXIT
-    if [[ -e $POLICY && ! -e $POLICY.before-lab ]]; then as_root mv "$POLICY" "$POLICY.before-lab"; fi
+    if [[ -e $POLICY && ! -e $POLICY.before-lab ]]; then mv "$POLICY" "$POLICY.before-lab"; fi
     printf '#!/bin/sh\n# Put here by kvmsh tests/lab for one apt-get run.\nexit 101\n' |
-        as_root install -m 755 /dev/stdin "$POLICY"
+        install -m 755 /dev/stdin "$POLICY"
 }
 allow_service_starts() {
     trap - EXIT
     if [[ -e $POLICY.before-lab ]]; then
-        as_root mv "$POLICY.before-lab" "$POLICY"
+        mv "$POLICY.before-lab" "$POLICY"
     else
-        as_root rm -f "$POLICY"
+        rm -f "$POLICY"
     fi
 }
 
@@ -142,7 +137,7 @@ disable_new_units() {
     new=$(comm -13 <(printf '%s\n' "$1") <(enabled_units))
     [[ -n $new ]] || return 0
     # shellcheck disable=SC2086 # a list of unit names
-    as_root systemctl --root=/ disable $new >/dev/null 2>&1 ||
+    systemctl --root=/ disable $new >/dev/null 2>&1 ||
         say "could not disable the new units: ${new//$'\n'/ }"
 }
 

@@ -1,4 +1,4 @@
-# up, down, enter, exec, status.
+# up, down, enter, exec, status, crash and boot.
 # shellcheck shell=bash
 
 lab_up() {
@@ -23,9 +23,9 @@ lab_up() {
     [[ -z $name ]] || die "the host name ${name%%$'\n'*} is used twice, or belongs to the lab itself"
     ((${#hosts[@]} <= 200)) || die "${#hosts[@]} hosts are too many for one lab" "At most 200."
     need_root
-    name=$(missing_packages | sort -u | paste -sd ' ')
-    [[ -z $name ]] || die "programs are missing, of: $name" "Run: lab install"
-    guest_files || die "the guest kernel has not been fetched" "Run: lab install"
+    name=$(missing_packages)
+    [[ -z $name ]] || die "programs are missing; they are in: $name" "Run: $HERE/lab install"
+    guest_files || die "the guest kernel has not been fetched" "Run: $HERE/lab install"
     if [[ $owner != - ]]; then
         process_start "$owner" 2>/dev/null || die "--owner $owner: there is no such process"
         start=$START
@@ -37,15 +37,17 @@ lab_up() {
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     make_files
-    # The caller's other descriptors (a test runner's pipes, make's job server) must not stay open in a daemon.
+    # The caller's other descriptors (a test runner's pipes, make's job server) must not stay open in a daemon, and its
+    # environment must not become that of the hosts.
     (
         for fd in /proc/"$BASHPID"/fd/*; do
             fd=${fd##*/}
             ((fd < 3)) || eval "exec $fd>&-"
         done
-        exec setsid -f "$HERE/lab" @watch "$DIR" "$owner" "$start" </dev/null >"$DIR/log" 2>&1
+        exec env -i PATH="$PATH" HOME=/root LC_ALL=C KVMSH_LAB_CACHE="$CACHE" \
+            setsid -f "$HERE/lab" @watch "$DIR" "$owner" "$start" </dev/null >"$DIR/log" 2>&1
     )
-    await_hosts
+    await $((${#hosts[@]} + 1))
     write_known_hosts
     trap - EXIT INT TERM HUP
 }
@@ -85,7 +87,7 @@ make_files() {
     local name index=10 kind
     mkdir -p "$DIR"/{etc,boot,capabilities,controller/ssh,shared/console}
     chmod 700 "$DIR/controller/ssh"
-    mkfifo "$DIR/ready"
+    mkfifo "$DIR/ready" "$DIR/control"
     ssh-keygen -q -t ed25519 -N '' -C controller -f "$DIR/id_ed25519"
     ! compgen -G "$CACHE/capabilities/*.xml" >/dev/null || cp "$CACHE"/capabilities/*.xml "$DIR/capabilities/"
     printf 'passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n' \
@@ -112,9 +114,9 @@ END
     printf '[storage]\nshared = ["/srv/shared"]\n' >>"$DIR/hosts.toml"
 }
 
-# Waits until the controller and every host have announced themselves.
-await_hosts() {
-    local -i left=$((${#hosts[@]} + 1))
+# Waits until $1 parts of the lab, the controller and hosts, have announced themselves.
+await() {
+    local -i left=$1
     local ready what name log
     exec {ready}<>"$DIR/ready"
     while ((left > 0)); do
@@ -125,7 +127,7 @@ await_hosts() {
                 [[ -z $name ]] || log=$DIR/hosts/$name/log
                 [[ $name != controller ]] || log=$DIR/controller/log
                 tail -n 5 "$log" >&2 || :
-                die "${name:-a host} did not come up" "The end of its log is above; all of it: $log"
+                die "${name:-one of the hosts} did not come up" "The end of the log is above; all of it: $log"
                 ;;
         esac
     done
@@ -133,7 +135,7 @@ await_hosts() {
 }
 
 write_known_hosts() {
-    local name type key _
+    local name type key index _
     for name in "${hosts[@]}"; do
         read -r type key _ <"$DIR/hosts/$name/ssh_host_ed25519_key.pub"
         read -r index _ <"$DIR/hosts/$name/host"
@@ -143,10 +145,10 @@ write_known_hosts() {
 
 # Ends every process of the lab in DIR. Needs nothing but the records, so it also ends half a lab, or none.
 end_lab() {
-    local PID START controller=''
+    local PID START controller=
     # Commands that `lab enter` started are not in the lab's PID namespace; they are known by their network namespace.
     # It is held open here, lest another one gets its number meanwhile.
-    if recorded "$DIR/controller/pid"; then exec {controller}<"/proc/$PID/ns/net" || controller=''; fi
+    if recorded "$DIR/controller/pid"; then exec {controller}<"/proc/$PID/ns/net" || controller=; fi
     # @switch dies with @watch, but only @switch's end says that every process of the lab is gone.
     if recorded "$DIR/watch" && ((PID != BASHPID)); then kill -KILL "$PID" 2>/dev/null || :; fi
     if recorded "$DIR/pid"; then
@@ -188,6 +190,7 @@ lab_enter() {
     (($#)) || set -- "${SHELL:-/bin/sh}"
     recorded "$DIR/controller/pid" || die "the lab in $DIR is not running" "Start another: lab up …"
     # nsenter leaves its caller in the root directory.
+    # shellcheck disable=SC2016
     KVMSH_INVENTORY=$DIR/hosts.toml exec nsenter -t "$PID" -m -u -n -- \
         /bin/sh -c 'cd -- "$0" 2>/dev/null; exec "$@"' "$PWD" "$@"
 }
@@ -201,4 +204,52 @@ lab_exec() {
     exec nsenter -t "$PID" -m -u -i -n -p -- \
         env -i HOME=/root USER=root LOGNAME=root SHELL=/bin/bash TERM="${TERM-dumb}" LC_ALL=C \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+
+lab_status() {
+    need_root
+    open_lab "${1-}"
+    local PID START name index kind daemon guests daemons link
+    recorded "$DIR/pid" || { say "the lab in $DIR is not running"; return 1; }
+    printf '%-16s %-12s %-5s %-24s %s\n' HOST ADDRESS LINK DAEMONS GUESTS
+    for name in "$DIR"/hosts/*; do
+        name=${name##*/}
+        read -r index kind <"$DIR/hosts/$name/host"
+        if ! recorded "$DIR/hosts/$name/pid"; then
+            printf '%-16s %-12s %-5s %s\n' "$name" "$NETWORK.$index" down crashed
+            continue
+        fi
+        link=up daemons=() guests=''
+        in_switch ip -o link show dev "port$index" | grep -q '[<,]UP[,>]' || link=down
+        for daemon in sshd libvirtd; do
+            [[ $kind$daemon == barelibvirtd ]] || daemons+=("$daemon:$(daemon_state "$daemon")")
+        done
+        # A hung libvirtd must not hang the report as well.
+        [[ $kind == bare ]] ||
+            guests=$(in_host timeout 3 virsh -q -c qemu:///system list --all 2>/dev/null |
+                awk '{ state = $3; for (i = 4; i <= NF; i++) state = state " " $i; print $2 " (" state ")" }' |
+                paste -sd, | sed 's/,/, /g') || guests='libvirtd does not answer'
+        printf '%-16s %-12s %-5s %-24s %s\n' "$name" "$NETWORK.$index" "$link" "${daemons[*]}" "$guests"
+    done
+}
+
+# A host loses its power: its daemons and guests are gone at once, what was on its disk stays.
+lab_crash() {
+    need_root
+    open_lab "${1-}"
+    open_host "${2-}"
+    kill -KILL "$PID"
+    while recorded "$HOST_DIR/pid"; do sleep 0.02; done
+    # The kernel takes the cable away only some time after the namespace; its name is needed again at boot.
+    in_switch ip link delete "port$INDEX" 2>/dev/null || :
+}
+
+lab_boot() {
+    need_root
+    open_lab "${1-}"
+    [[ -d $DIR/hosts/${2:?} ]] || die "the lab has no host '$2'"
+    ! recorded "$DIR/hosts/$2/pid" || die "host $2 is running" "Take its power first: lab crash $DIR $2"
+    recorded "$DIR/pid" || die "the lab in $DIR is not running"
+    printf '%s\n' "$2" 1<>"$DIR/control"
+    await 1
 }

@@ -11,8 +11,6 @@
 # also ends when @watch is killed.
 # shellcheck shell=bash
 
-readonly NETWORK=10.88.0 CONTROLLER_ADDRESS=10.88.0.1
-
 # A descriptor on which `read -t` waits without starting a process.
 never_readable() {
     exec {NEVER}<> <(:)
@@ -40,7 +38,7 @@ role_watch() {
     fi
     never_readable
     while kill -0 "$switch" 2>/dev/null; do
-        process_start "$owner" && [[ $START == "$start" ]] || break
+        if ! process_start "$owner" || [[ $START != "$start" ]]; then break; fi
         read -r -t 0.5 -u "$NEVER" || :
     done
     end_lab
@@ -57,12 +55,18 @@ role_switch() {
     ip link add switch type bridge
     ip link set switch up
     unshare --mount --propagation slave --uts --net -- "$HERE/lab" @controller "$DIR" >"$DIR/controller/log" 2>&1 &
-    local host
-    for host in "$DIR"/hosts/*; do
-        unshare --fork --pid --net --mount --uts --ipc --kill-child=KILL -- \
-            "$HERE/lab" @host "$DIR" "${host##*/}" >"$host/log" 2>&1 &
+    local host control
+    for host in "$DIR"/hosts/*; do power_on "${host##*/}"; done
+    # `lab boot` writes the name of a host here. Waiting for one, this is the lab's init (see be_init).
+    exec {control}<>"$DIR/control"
+    while :; do
+        ! read -r -u "$control" host || power_on "$host"
     done
-    be_init
+}
+
+power_on() {
+    unshare --fork --pid --net --mount --uts --ipc --kill-child=KILL -- \
+        "$HERE/lab" @host "$DIR" "$1" >>"$DIR/hosts/$1/log" 2>&1 &
 }
 
 # plug_in PORT ADDRESS: joins this network namespace to the switch. Runs while /proc is still that of the machine, so
@@ -95,7 +99,8 @@ role_controller() {
     # The user's own keys, known hosts and libvirt have no business in the lab.
     local home
     home=$(getent passwd 0 | cut -d: -f6)
-    [[ ! -d $home/.ssh ]] || mount --bind "$DIR/controller/ssh" "$home/.ssh"
+    [[ -d $home/.ssh ]] || mkdir -m 700 "$home/.ssh"
+    mount --bind "$DIR/controller/ssh" "$home/.ssh"
     [[ ! -d /run/libvirt ]] || mount -t tmpfs -o mode=755 tmpfs /run/libvirt
     record_self "$DIR/controller/pid"
     trap - EXIT
