@@ -104,7 +104,11 @@ impl Lab {
         // In a session of its own, for tests started at a terminal must not differ from those in CI. setsid and
         // `lab enter` both exec, so the pid stays the same.
         let mut command = Command::new("setsid");
-        command.arg(program_path()).arg("enter").arg(&self.dir).arg(program);
+        command
+            .arg(program_path())
+            .arg("enter")
+            .arg(&self.dir)
+            .arg(program);
         for (variable, subdirectory) in [
             ("XDG_CONFIG_HOME", "config"),
             ("XDG_STATE_HOME", "state"),
@@ -113,7 +117,11 @@ impl Lab {
         ] {
             command.env(variable, self.temp.path().join(subdirectory));
         }
-        for variable in ["SSH_AUTH_SOCK", "LIBVIRT_DEFAULT_URI", "VIRSH_DEFAULT_CONNECT_URI"] {
+        for variable in [
+            "SSH_AUTH_SOCK",
+            "LIBVIRT_DEFAULT_URI",
+            "VIRSH_DEFAULT_CONNECT_URI",
+        ] {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null());
@@ -123,7 +131,11 @@ impl Lab {
     /// A program inside `host`, as root.
     pub fn on_host(&self, host: &str, program: impl AsRef<OsStr>) -> Command {
         let mut command = tool("exec");
-        command.arg(&self.dir).arg(host).arg(program).stdin(Stdio::null());
+        command
+            .arg(&self.dir)
+            .arg(host)
+            .arg(program)
+            .stdin(Stdio::null());
         command
     }
 
@@ -293,7 +305,11 @@ impl<'lab> GuestBuilder<'lab> {
     /// Makes the guest and starts it, without waiting for its first tick.
     pub fn start(self) -> Guest<'lab> {
         let mut guest = tool("guest");
-        guest.arg(&self.lab.dir).arg(&self.host).arg(&self.name).args(&self.options);
+        guest
+            .arg(&self.lab.dir)
+            .arg(&self.host)
+            .arg(&self.name)
+            .args(&self.options);
         succeed(guest);
         Guest {
             lab: self.lab,
@@ -334,7 +350,11 @@ impl Guest<'_> {
 
     /// What it has said so far.
     pub fn ticks(&self) -> Ticks {
-        let console = self.lab.shared().join("console").join(format!("{}.log", self.name));
+        let console = self
+            .lab
+            .shared()
+            .join("console")
+            .join(format!("{}.log", self.name));
         if !console.exists() {
             return Ticks::default();
         }
@@ -352,15 +372,19 @@ impl Guest<'_> {
 
     /// Waits for its first tick.
     pub fn wait_boot(&self) {
-        wait_until(BOOT_LIMIT, &format!("guest {} to boot", self.name), || self.ticks().tick > 0);
+        wait_until(BOOT_LIMIT, &format!("guest {} to boot", self.name), || {
+            self.ticks().tick > 0
+        });
     }
 
     /// Waits until it has counted on from here, which shows that it runs.
     pub fn wait_tick(&self) {
         let before = self.ticks();
-        wait_until(BOOT_LIMIT, &format!("guest {} to count on from {before:?}", self.name), || {
-            self.ticks().tick > before.tick
-        });
+        wait_until(
+            BOOT_LIMIT,
+            &format!("guest {} to count on from {before:?}", self.name),
+            || self.ticks().tick > before.tick,
+        );
     }
 }
 
@@ -444,7 +468,10 @@ impl Drop for Child {
 pub fn wait_until(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !done() {
-        assert!(Instant::now() < deadline, "waited {limit:?} in vain for {what}");
+        assert!(
+            Instant::now() < deadline,
+            "waited {limit:?} in vain for {what}"
+        );
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -475,6 +502,7 @@ fn succeed(mut command: Command) -> String {
 }
 
 fn read(path: &Path) -> String {
-    let bytes = fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+    let bytes =
+        fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
     String::from_utf8_lossy(&bytes).into_owned()
 }

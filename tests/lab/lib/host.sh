@@ -109,6 +109,7 @@ END
     cat >/etc/libvirt/storage/shared.xml <<END
 <pool type='dir'>
   <name>shared</name>
+  <uuid>$UUID</uuid>
   <target><path>/srv/shared</path></target>
 </pool>
 END

@@ -180,7 +180,11 @@ lab_down() {
         die "this shell is inside the lab" "Leave it first: exit"
     fi
     end_lab
-    rm -rf --one-file-system -- "$DIR"
+    # An `up` that was killed this moment may have left a process that is only now writing its record here.
+    rm -rf --one-file-system -- "$DIR" 2>/dev/null || {
+        end_lab
+        rm -rf --one-file-system -- "$DIR"
+    }
 }
 
 lab_enter() {

@@ -48,6 +48,8 @@ role_watch() {
 role_switch() {
     DIR=$1
     record_self "$DIR/pid"
+    # `lab down` first kills @watch and then looks for this record: either it finds it, or this finds no @watch.
+    recorded "$DIR/watch" || die "@watch is gone"
     guest_files || die "the guest kernel is missing from $CACHE" "Run: lab install"
     mount --bind "$BOOT_FILES" "$DIR/boot"
     ip link set lo up

@@ -23,7 +23,7 @@ set -eu
 export LIBVIRT_DEFAULT_URI=qemu:///system
 v() { virsh -q "$@"; }
 steady() {
-    sed -E -e "/^$/d" -e "/<(allocation|available|atime|mtime|ctime|btime|timestamps|\/timestamps)/d" \
+    sed -E -e "/^$/d" -e "/<(allocation|physical|available|atime|mtime|ctime|btime|timestamps|\/timestamps)/d" \
         -e "s/^(<domain[^>]*) id=.[0-9]+./\1/" -e "s/\/dev\/pts\/[0-9]+/PTY/g" -e "s/.(vnet|macvtap)[0-9]+./TAP/" \
         -e "s/domain-[0-9]+-/domain-ID-/" -e "s/ index=.[0-9]+.//"
 }
