@@ -6,7 +6,7 @@ CACHE=${KVMSH_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvmsh-lab}
 # program:package, for Debian and Ubuntu. Only what a libvirtd started by hand needs: no libvirt-daemon-system, which
 # would bring units, a default network and users to a machine that asked for none.
 readonly PARTS=(
-    libvirtd:libvirt-daemon virt-ssh-helper:libvirt-daemon dnsmasq:dnsmasq-base virsh:libvirt-clients
+    libvirtd:libvirt-daemon virt-ssh-helper:libvirt-daemon dnsmasq:dnsmasq-base iptables:iptables virsh:libvirt-clients
     qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils
     sshd:openssh-server ssh:openssh-client ip:iproute2 tc:iproute2
     nsenter:util-linux unshare:util-linux setsid:util-linux setpriv:util-linux flock:util-linux mount:mount cpio:cpio gzip:gzip
@@ -15,6 +15,12 @@ readonly PARTS=(
 readonly DRIVERS=(
     libvirt-daemon-driver-qemu libvirt-daemon-driver-storage libvirt-daemon-driver-network
     libvirt-daemon-driver-secret libvirt-daemon-driver-nodedev libvirt-daemon-driver-nwfilter
+)
+
+# Drivers for the guest, in the order in which they must be loaded. A kernel that has one built in lacks the file.
+readonly GUEST_MODULES=(
+    virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net
+    virtio_blk virtio_balloon button evdev
 )
 
 # Prints the packages whose programs are missing, on one line.
@@ -164,14 +170,15 @@ fetch_guest_parts() {
     }
     local deb
     for deb in "$work"/*.deb; do dpkg-deb -x "$deb" "$work/root"; done
-    local parts=$CACHE/parts-${version//[^A-Za-z0-9.+-]/_}
+    local parts
+    parts=$CACHE/parts-${version//[^A-Za-z0-9.+-]/_}-$(modules_stamp)
     rm -rf "$parts" "$parts.new"
     mkdir "$parts.new"
     install -m 644 "$work"/root/boot/vmlinuz-* "$parts.new/vmlinuz"
     install -m 755 "$(find "$work/root" -path '*bin/busybox' -type f | head -n 1)" "$parts.new/busybox"
     guest_modules "$work/root" "$parts.new/modules"
     mv "$parts.new" "$parts"
-    ln -sfn "${parts##*/}" "$CACHE/parts"
+    ln -sfn "${parts##*/}" "$CACHE/parts-$(modules_stamp)"
     rm -rf "$work"
     exec {lock}>&-
 }
@@ -187,12 +194,6 @@ kernel_package() {
     die "no package with a small kernel was found" \
         "Looked for linux-image-cloud-amd64 (Debian), linux-image-kvm and linux-image-virtual (Ubuntu)."
 }
-
-# In the order in which they must be loaded. A kernel that has one built in simply lacks the file.
-readonly GUEST_MODULES=(
-    virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net
-    virtio_blk virtio_balloon button evdev
-)
 
 # Copies the modules the guest can use from the unpacked packages in $1 to the directory $2.
 guest_modules() {
@@ -211,23 +212,24 @@ guest_modules() {
     done
 }
 
+# The fetched parts are found by a link of this name, so that a changed list of modules fetches them anew.
+modules_stamp() { cksum <<<"${GUEST_MODULES[*]}" | cut -d' ' -f1; }
+
 # Sets BOOT_FILES to the directory with the guest's vmlinuz and initrd, building the initrd when guest/init has changed.
 # Fails if the kernel has not been fetched.
 guest_files() {
-    [[ -e $CACHE/parts/vmlinuz ]] || return 1
-    local parts stamp _
-    parts=$(readlink "$CACHE/parts")
-    read -r stamp _ < <(cksum <"$HERE/guest/init")
-    BOOT_FILES=$CACHE/boot-${parts#parts-}-$stamp
+    local parts stamp work
+    parts=$(readlink -e "$CACHE/parts-$(modules_stamp)") || return 1
+    stamp=$(cksum <"$HERE/guest/init" | cut -d' ' -f1)
+    BOOT_FILES=$CACHE/boot-${parts##*/parts-}-$stamp
     [[ ! -e $BOOT_FILES/initrd ]] || return 0
-    local work
     work=$(mktemp -d "$CACHE/boot.XXXXXX")
     mkdir -p "$work/root/bin" "$work/boot"
-    cp "$CACHE/parts/busybox" "$work/root/bin/"
-    cp -r "$CACHE/parts/modules" "$work/root/"
+    cp "$parts/busybox" "$work/root/bin/"
+    cp -r "$parts/modules" "$work/root/"
     install -m 755 "$HERE/guest/init" "$work/root/init"
     (cd "$work/root" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -9) >"$work/boot/initrd"
-    ln "$CACHE/parts/vmlinuz" "$work/boot/vmlinuz"
+    ln "$parts/vmlinuz" "$work/boot/vmlinuz"
     # Another lab may have built the same at this moment; then its directory serves as well.
     mv -T "$work/boot" "$BOOT_FILES" 2>/dev/null || [[ -e $BOOT_FILES/initrd ]]
     rm -rf "$work"
