@@ -37,6 +37,7 @@ lab_up() {
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     make_files
+    open_ready
     # The caller's other descriptors (a test runner's pipes, make's job server) must not stay open in a daemon, and its
     # environment must not become that of the hosts.
     (
@@ -114,13 +115,13 @@ END
     printf '[storage]\nshared = ["/srv/shared"]\n' >>"$DIR/hosts.toml"
 }
 
-# Waits until $1 parts of the lab, the controller and hosts, have announced themselves.
+# Waits until $1 parts of the lab, the controller and hosts, have announced themselves. open_ready comes first, before
+# they start.
 await() {
     local -i left=$1
-    local ready what name log
-    exec {ready}<>"$DIR/ready"
+    local what name log
     while ((left > 0)); do
-        if ! read -r -t 60 -u "$ready" what name; then what=silent name='' log=$DIR/log; fi
+        if ! read -r -t 60 -u "$READY" what name; then what=silent name='' log=$DIR/log; fi
         case $what in
             up) left=$((left - 1)) ;;
             *)
@@ -131,7 +132,7 @@ await() {
                 ;;
         esac
     done
-    exec {ready}>&-
+    exec {READY}>&-
 }
 
 write_known_hosts() {
@@ -251,9 +252,12 @@ lab_crash() {
 lab_boot() {
     need_root
     open_lab "${1-}"
-    [[ -d $DIR/hosts/${2:?} ]] || die "the lab has no host '$2'"
-    ! recorded "$DIR/hosts/$2/pid" || die "host $2 is running" "Take its power first: lab crash $DIR $2"
+    local host=${2-} PID START
+    [[ -n $host ]] || usage_error "which host?"
+    [[ $host != */* && -d $DIR/hosts/$host ]] || die "the lab has no host '$host'"
     recorded "$DIR/pid" || die "the lab in $DIR is not running"
-    printf '%s\n' "$2" 1<>"$DIR/control"
+    ! recorded "$DIR/hosts/$host/pid" || die "host $host is running" "Take its power first: lab crash $DIR $host"
+    open_ready
+    printf '%s\n' "$host" 1<>"$DIR/control"
     await 1
 }

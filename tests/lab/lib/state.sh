@@ -15,41 +15,42 @@ lab_state() {
     done
 }
 
-# Runs inside a host. Left out is what changes by itself or is given out anew at every start: ids, ptys, tap names,
-# CPU time, fill levels. Pools are refreshed first, so that the volumes are those on disk and not those of some past look.
+# Runs inside a host. One virsh asks for everything, as starting one takes longer than asking. Pools are refreshed first, so
+# that the volumes are those on disk and not those of some past look. Left out is what changes by itself or is given out
+# anew at every start: ids, ptys, tap names, CPU time, fill levels.
 # shellcheck disable=SC2016
 readonly STATE_SCRIPT='
 set -eu
 export LIBVIRT_DEFAULT_URI=qemu:///system
-v() { virsh -q "$@"; }
-steady() {
-    sed -E -e "/^$/d" -e "/<(allocation|physical|available|atime|mtime|ctime|btime|timestamps|\/timestamps)/d" \
-        -e "s/^(<domain[^>]*) id=.[0-9]+./\1/" -e "s/\/dev\/pts\/[0-9]+/PTY/g" -e "s/.(vnet|macvtap)[0-9]+./TAP/" \
-        -e "s/domain-[0-9]+-/domain-ID-/" -e "s/ index=.[0-9]+.//"
-}
-v list --all --name | sort | while read -r name; do
-    [ -n "$name" ] || continue
-    echo "-- domain $name"
-    v dominfo "$name" | grep -E "^(State|Persistent|Autostart|Managed save|Max memory|Used memory|CPU\(s\)):"
-    v snapshot-list --name "$name" | sed "s/^/snapshot: /"
-    v dumpxml --security-info --inactive "$name" | steady
-    ! v domstate "$name" | grep -qv "shut off" || { echo live:; v dumpxml --security-info "$name" | steady; }
+names() { virsh -q "$1" --name $2 | sed "s/ *$//; /^$/d" | sort; }
+# ask TITLE COMMANDS; echo of virsh adds no line end, so the title has its own.
+ask() { questions="$questions echo \"-- $1
+\"; $2; "; }
+questions=
+IFS="
+"
+for name in $(names list --all); do
+    ask "domain $name" "dominfo \"$name\"; dumpxml --security-info --inactive \"$name\""
+    ask "snapshots of domain $name" "snapshot-list --name \"$name\""
 done
-v pool-list --all --name | sed "s/ *$//" | sort | while read -r name; do
-    [ -n "$name" ] || continue
-    echo "-- pool $name"
-    v pool-info "$name" | grep -E "^(State|Persistent|Autostart):"
-    v pool-dumpxml --inactive "$name" | grep -v "<capacity" | steady
-    v pool-info "$name" | grep -q "^State: *running" || continue
-    v pool-refresh "$name" >/dev/null
-    v vol-list "$name" | awk "NF { print \$1 }" | sort | while read -r volume; do
-        v vol-dumpxml "$volume" --pool "$name" | steady
+for name in $(names list ""); do
+    ask "live domain $name" "dumpxml --security-info \"$name\""
+done
+for name in $(names pool-list --all); do
+    ask "pool $name" "pool-info \"$name\"; pool-dumpxml --inactive \"$name\""
+done
+for pool in $(names pool-list ""); do
+    virsh -q pool-refresh "$pool" >/dev/null
+    for name in $(virsh -q vol-list "$pool" | sed "s/^ *//; s/  .*//; /^$/d" | sort); do
+        ask "volume $name in pool $pool" "vol-dumpxml \"$name\" --pool \"$pool\""
     done
 done
-v net-list --all --name | sed "s/ *$//" | sort | while read -r name; do
-    [ -n "$name" ] || continue
-    echo "-- network $name"
-    v net-info "$name" | grep -E "^(Active|Persistent|Autostart):"
-    v net-dumpxml --inactive "$name" | steady
+for name in $(names net-list --all); do
+    ask "network $name" "net-info \"$name\"; net-dumpxml --inactive \"$name\""
 done
+[ -z "$questions" ] || virsh -q "${questions%; }" | sed -E -e "/^ *$/d" \
+    -e "/^(Id|CPU time|Security label|Security DOI|Capacity|Allocation|Available):/d" \
+    -e "/<(allocation|physical|available|atime|mtime|ctime|btime|timestamps|\/timestamps)/d" \
+    -e "s/^(<domain[^>]*) id=.[0-9]+./\1/" -e "s/\/dev\/pts\/[0-9]+/PTY/g" -e "s/.(vnet|macvtap)[0-9]+./TAP/" \
+    -e "s/domain-[0-9]+-/domain-ID-/" -e "s/ index=.[0-9]+.//"
 '
