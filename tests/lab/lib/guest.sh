@@ -7,6 +7,7 @@ lab_guest() {
     open_host "${2-}"
     local name=${3-} memory=128 max='' dirty=0 address='' start=1 disk=/srv/shared cdrom='' nic='' file=''
     [[ -n $name ]] || usage_error "guest wants a name"
+    [[ $KIND != bare ]] || die "host $HOST is a bare one, it runs no guests"
     check_name "$name"
     shift 3
     while (($#)); do
