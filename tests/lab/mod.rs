@@ -58,6 +58,9 @@ impl Lab {
         let mut up = tool("up");
         up.arg(&lab.dir);
         up.args(["--owner", &std::process::id().to_string()]);
+        if hosts.is_empty() {
+            up.args(["--hosts", "0"]);
+        }
         for host in hosts {
             up.args(["--host", host]);
         }

@@ -57,6 +57,16 @@ recorded() {
     process_start "$PID" && [[ $START == "$start" ]]
 }
 
+# Waits for the end of the killed process recorded in file $1.
+await_end() {
+    local -i tries
+    for ((tries = 0; tries < 1500; tries++)); do
+        recorded "$1" || return 0
+        sleep 0.02
+    done
+    die "process $PID was killed and does not end" "Something in it hangs in the kernel: see /proc/$PID/stack."
+}
+
 # Sets DIR to the lab named on the command line.
 open_lab() {
     [[ -n ${1-} ]] || usage_error "which lab? Give its directory"

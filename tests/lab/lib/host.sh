@@ -34,7 +34,7 @@ host_root() {
     mount -t proc proc /proc
     # /sys/class/net is that of the network namespace in which sysfs was mounted.
     mount -t sysfs sysfs /sys
-    # The layers are in a tmpfs, as overlayfs takes none from below the directory it covers. finish_root covers /srv again.
+    # The layers are in a tmpfs, as overlayfs takes none from below the directory it covers; finish_root hides them.
     mount -t tmpfs -o mode=755 tmpfs /srv
     for dir in etc usr var; do
         mkdir -p "/srv/$dir/upper" "/srv/$dir/work"
@@ -51,7 +51,7 @@ host_root() {
 host_etc() {
     cp /mnt/etc/hosts /mnt/etc/nsswitch.conf /etc/
     echo "$HOST" >/etc/hostname
-    uuid_of_host
+    read -r UUID <"/mnt/hosts/$HOST/uuid"
     rm -f /etc/machine-id
     echo "${UUID//-/}" >/etc/machine-id
     # sshd without PAM takes "!" for a locked account, which is how some distributions ship root.
@@ -74,8 +74,6 @@ END
     ! /usr/sbin/sshd -t -o PerSourcePenalties=no 2>/dev/null || echo 'PerSourcePenalties no' >>/etc/ssh/sshd_config
 }
 
-uuid_of_host() { read -r UUID <"/mnt/hosts/$HOST/uuid"; }
-
 configure_libvirt() {
     local dir
     mkdir -p /var/lib/libvirt /var/cache/libvirt /etc/libvirt
@@ -83,7 +81,8 @@ configure_libvirt() {
         mount --bind "/mnt/hosts/$HOST/$dir" "/$dir"
     done
     # Debian's libvirtd looks up the user its QEMU runs as by default even where qemu.conf names another one.
-    grep -q ^libvirt-qemu: /etc/passwd || echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>/etc/passwd
+    grep -q ^libvirt-qemu: /etc/passwd ||
+        echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>/etc/passwd
     grep -q ^libvirt-qemu: /etc/group || echo 'libvirt-qemu:x:64055:' >>/etc/group
     # A host that was started before keeps what its admin made of it.
     [[ ! -e /etc/libvirt/libvirtd.conf ]] || return 0

@@ -6,16 +6,15 @@ CACHE=${KVMSH_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvmsh-lab}
 # program:package, for Debian and Ubuntu. Only what a libvirtd started by hand needs: no libvirt-daemon-system, which
 # would bring units, a default network and users to a machine that asked for none.
 readonly PARTS=(
-    libvirtd:libvirt-daemon virt-ssh-helper:libvirt-daemon dnsmasq:dnsmasq-base iptables:iptables virsh:libvirt-clients
+    libvirtd:libvirt-daemon virt-ssh-helper:libvirt-daemon virsh:libvirt-clients
     qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils
+    dnsmasq:dnsmasq-base iptables:iptables # for libvirt networks with addresses
     sshd:openssh-server ssh:openssh-client ip:iproute2 tc:iproute2
-    nsenter:util-linux unshare:util-linux setsid:util-linux setpriv:util-linux flock:util-linux mount:mount cpio:cpio gzip:gzip
+    nsenter:util-linux unshare:util-linux setsid:util-linux setpriv:util-linux flock:util-linux
+    mount:mount cpio:cpio gzip:gzip
 )
-# Newer libvirt keeps each driver in a package of its own; those a release does not have are left out.
-readonly DRIVERS=(
-    libvirt-daemon-driver-qemu libvirt-daemon-driver-storage libvirt-daemon-driver-network
-    libvirt-daemon-driver-secret libvirt-daemon-driver-nodedev libvirt-daemon-driver-nwfilter
-)
+# libvirt_driver_NAME.so. Newer releases have a package libvirt-daemon-driver-NAME for each, older ones for the first.
+readonly DRIVERS=(qemu storage network secret nodedev nwfilter)
 
 # Drivers for the guest, in the order in which they must be loaded. A kernel that has one built in lacks the file.
 readonly GUEST_MODULES=(
@@ -25,12 +24,14 @@ readonly GUEST_MODULES=(
 
 # Prints the packages whose programs are missing, on one line.
 missing_packages() {
-    local part missing=''
+    local part driver missing=''
     for part in "${PARTS[@]}"; do
         command -v "${part%%:*}" >/dev/null || [[ " $missing " == *" ${part##*:} "* ]] || missing+=" ${part##*:}"
     done
-    compgen -G '/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so' >/dev/null ||
-        missing+=' libvirt-daemon-driver-qemu'
+    for driver in "${DRIVERS[@]}"; do
+        compgen -G "/usr/lib/*/libvirt/connection-driver/libvirt_driver_$driver.so" >/dev/null ||
+            missing+=" libvirt-daemon-driver-$driver"
+    done
     echo "${missing# }"
 }
 
@@ -59,21 +60,21 @@ apt() {
 
 candidate() { apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }
 
+# Installs what is missing and upgrades nothing else, unless the missing packages demand it.
 install_packages() {
-    local packages=(qemu-utils) part driver log
-    for part in "${PARTS[@]}"; do packages+=("${part##*:}"); done
-    mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
-    need_apt "${packages[@]}"
+    local -a missing packages=()
+    local package log units
+    read -ra missing < <(missing_packages)
+    need_apt "${missing[@]}"
     [[ -n $(candidate libvirt-daemon) ]] || apt update >&2 || die "apt-get update failed"
-    for driver in "${DRIVERS[@]}"; do
-        [[ -z $(candidate "$driver") ]] || packages+=("$driver")
+    for package in "${missing[@]}"; do
+        [[ $package == libvirt-daemon-driver-* && -z $(candidate "$package") ]] || packages+=("$package")
     done
 
     local -a choice
     choose_versions "${packages[@]}"
-    say "installing: $(missing_packages)"
+    say "installing: ${packages[*]}"
     log=$(mktemp)
-    local units
     units=$(enabled_units)
     deny_service_starts
     if ! apt install -y --no-install-recommends --allow-downgrades "${choice[@]}" >"$log" 2>&1; then
@@ -100,8 +101,7 @@ choose_versions() {
         ! can_install || return 0
     fi
     if [[ -n $x86 ]]; then
-        # A pattern anchored at neither end, but no other name contains this one.
-        choice=("${@/qemu-utils/qemu-utils=$x86}")
+        choice=("$@" "qemu-utils=$x86")
         if can_install; then
             say "qemu-utils goes from $utils to $x86, the version of qemu-system-x86"
             return
@@ -188,7 +188,8 @@ kernel_package() {
     local meta real
     for meta in linux-image-cloud-amd64 linux-image-kvm linux-image-virtual linux-image-amd64; do
         [[ -n $(candidate "$meta") ]] || continue
-        real=$(apt-cache depends --important "$meta" | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }')
+        real=$(apt-cache depends --important "$meta" | awk '
+            $1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }')
         [[ -z $real ]] || { echo "$real"; return; }
     done
     die "no package with a small kernel was found" \
@@ -215,7 +216,7 @@ guest_modules() {
 # The fetched parts are found by a link of this name, so that a changed list of modules fetches them anew.
 modules_stamp() { cksum <<<"${GUEST_MODULES[*]}" | cut -d' ' -f1; }
 
-# Sets BOOT_FILES to the directory with the guest's vmlinuz and initrd, building the initrd when guest/init has changed.
+# Sets BOOT_FILES to the directory with the guest's vmlinuz and initrd, building the initrd when guest/init is new.
 # Fails if the kernel has not been fetched.
 guest_files() {
     local parts stamp work

@@ -8,7 +8,7 @@ lab_up() {
         case $1 in
             --hosts) count=${2-}; shift ;;
             --host) hosts+=("${2-}"); shift ;;
-            --bare) hosts+=("${2-}"); bare+=("${2-}"); shift ;;
+            --bare) bare+=("${2-}"); shift ;;
             --owner) owner=${2-}; shift ;;
             -*) usage_error "up has no option $1" ;;
             *) [[ -z $DIR ]] || usage_error "up takes one directory"; DIR=$1 ;;
@@ -18,6 +18,8 @@ lab_up() {
     done
     [[ -n $DIR ]] || usage_error "up wants a directory to put the lab in"
     default_hosts
+    hosts+=("${bare[@]}")
+    ((${#hosts[@]})) || usage_error "a lab needs a host"
     for name in "${hosts[@]}"; do check_name "$name"; done
     name=$(printf '%s\n' "${hosts[@]}" controller localhost | sort | uniq -d)
     [[ -z $name ]] || die "the host name ${name%%$'\n'*} is used twice, or belongs to the lab itself"
@@ -53,22 +55,19 @@ lab_up() {
     trap - EXIT INT TERM HUP
 }
 
-# Sets hosts to what was asked for: so many in all, of which the first have names given and the rest h2-a, h2-b, …
+# Names hosts h2-a, h2-b, … if none was named.
 default_hosts() {
     local -i i
-    [[ -n $count ]] || { ((${#hosts[@]} == ${#bare[@]})) && count=$((2 + ${#bare[@]})) || count=${#hosts[@]}; }
-    [[ $count =~ ^[1-9][0-9]{0,2}$ ]] || usage_error "--hosts wants a number"
-    local given=("${hosts[@]}")
-    hosts=()
-    for ((i = 0; i < count - ${#given[@]}; i++)); do
-        if ((i < 26)); then
-            printf -v name 'h2-%b' "\\x$(printf %x $((97 + i)))"
-        else
-            name=h2-$((i + 1))
-        fi
-        hosts+=("$name")
+    local letters=abcdefghijklmnopqrstuvwxyz
+    ((${#hosts[@]} == 0)) || {
+        [[ -z $count ]] || usage_error "--hosts and --host exclude each other"
+        return 0
+    }
+    count=${count:-2}
+    [[ $count =~ ^[0-9]{1,3}$ ]] || usage_error "--hosts wants a number"
+    for ((i = 0; i < 10#$count; i++)); do
+        if ((i < 26)); then hosts+=("h2-${letters:i:1}"); else hosts+=("h2-$((i + 1))"); fi
     done
-    hosts+=("${given[@]}")
 }
 
 # Makes DIR, which must be new or empty, and marks it.
@@ -154,7 +153,7 @@ end_lab() {
     if recorded "$DIR/watch" && ((PID != BASHPID)); then kill -KILL "$PID" 2>/dev/null || :; fi
     if recorded "$DIR/pid"; then
         kill -KILL "$PID" 2>/dev/null || :
-        while recorded "$DIR/pid"; do sleep 0.02; done
+        await_end "$DIR/pid"
     fi
     if [[ -n $controller ]]; then
         end_entered "$(readlink "/proc/$BASHPID/fd/$controller")"
@@ -244,7 +243,7 @@ lab_crash() {
     open_lab "${1-}"
     open_host "${2-}"
     kill -KILL "$PID"
-    while recorded "$HOST_DIR/pid"; do sleep 0.02; done
+    await_end "$HOST_DIR/pid"
     # The kernel takes the cable away only some time after the namespace; its name is needed again at boot.
     in_switch ip link delete "port$INDEX" 2>/dev/null || :
 }

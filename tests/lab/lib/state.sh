@@ -15,9 +15,9 @@ lab_state() {
     done
 }
 
-# Runs inside a host. One virsh asks for everything, as starting one takes longer than asking. Pools are refreshed first, so
-# that the volumes are those on disk and not those of some past look. Left out is what changes by itself or is given out
-# anew at every start: ids, ptys, tap names, CPU time, fill levels.
+# Runs inside a host. One virsh asks for everything: starting it takes longer than asking. Pools are refreshed first,
+# so that the volumes are those on disk and not those of some past look. Left out is what changes by itself or is given
+# out anew at every start: ids, ptys, tap names, CPU time, fill levels.
 # shellcheck disable=SC2016
 readonly STATE_SCRIPT='
 set -eu
