@@ -34,7 +34,7 @@ lab_guest() {
     [[ $memory =~ ^[0-9]+$ && $max =~ ^[0-9]+$ && $dirty =~ ^[0-9]+$ ]] ||
         usage_error "--memory, --max-memory and --dirty want whole numbers of MiB"
     # Below this the kernel finds no room for its initrd.
-    ((memory >= 64 && memory <= max)) || usage_error "--memory must be at least 64, and at most --max-memory"
+    ((memory >= 96 && memory <= max)) || usage_error "--memory must be at least 96, and at most --max-memory"
     [[ -z $nic ]] || check_name "${nic#* }"
     [[ $cdrom$address != *[\<\>\&\'\"]* ]] || usage_error "quotes, <, > and & cannot be in a path or address"
 
