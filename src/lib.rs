@@ -9,4 +9,5 @@
 pub mod gate;
 pub mod libvirt;
 pub mod model;
+pub mod ui;
 pub mod xml;
