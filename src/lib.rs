@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod gate;
+pub mod inventory;
 pub mod libvirt;
 pub mod model;
 pub mod ui;
