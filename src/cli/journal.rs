@@ -28,7 +28,7 @@ pub(super) fn run(since: Option<Timestamp>, run: Option<String>, start: &Start) 
 /// The journal as rows; times for people in their zone, for programs in UTC.
 fn table(entries: &[Entry], local: bool, zone: &TimeZone) -> Table {
     let mut table =
-        Table::with_columns(["time", "run", "host", "action", "object", "detail", "result", "script"]);
+        Table::with_columns(["time", "run", "host", "action", "object", "result", "detail", "script"]);
     for entry in entries {
         let time = if local {
             entry.time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
@@ -53,8 +53,9 @@ fn table(entries: &[Entry], local: bool, zone: &TimeZone) -> Table {
             text(what.host.clone()),
             text(what.action.clone()),
             text(format!("{} {}", what.kind, what.object)),
-            what.detail.clone().map_or(Cell::Nothing, text),
+            // Before the detail: how it ended has to fit into a narrow window.
             result,
+            what.detail.clone().map_or(Cell::Nothing, text),
             script.map_or(Cell::Nothing, text),
         ]);
     }
@@ -140,7 +141,7 @@ mod tests {
         let row: Vec<_> = table.rows[0].iter().map(|cell| cell.to_json().to_string()).collect();
         assert_eq!(
             row.join(" "),
-            r#""2026-03-10 12:00:00" "cafe0123" "h2-a" "start" "domain web1" null "unfinished" "evacuate.rhai:12""#
+            r#""2026-03-10 12:00:00" "cafe0123" "h2-a" "start" "domain web1" "unfinished" null "evacuate.rhai:12""#
         );
     }
 }

@@ -105,7 +105,7 @@ fn subcommand(command: Command, start: &Start) -> Result<u8, Diagnosis> {
 fn complain(diagnosis: &Diagnosis, term: &Term) -> u8 {
     // `kvmsh … | head`: the reader has what it wanted.
     if diagnosis.fault.code != "stdout_closed" {
-        ui::say(diagnostic::render(diagnosis, term.stderr.colour).trim_end());
+        ui::say(diagnostic::render(diagnosis, term).trim_end());
     }
     diagnosis.fault.class.exit_code()
 }

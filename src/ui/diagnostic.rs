@@ -7,18 +7,23 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use nu_ansi_term::{Color, Style};
 
+use super::term::{self, Term};
 use super::visible;
 use crate::model::{Diagnosis, Place};
 
-/// The diagnosis as lines of text, each ended.
-pub fn render(diagnosis: &Diagnosis, colour: bool) -> String {
+/// The diagnosis as lines of text, each ended, for stderr.
+pub fn render(diagnosis: &Diagnosis, term: &Term) -> String {
+    let colour = term.stderr.colour;
+    // A longer line is cut around the token: where it wraps, the caret points nowhere.
+    let columns = if term.stderr.tty { term::stderr_columns() } else { usize::from(u16::MAX) };
     let fault = &diagnosis.fault;
     let message = visible::lines(&fault.message).into_owned();
     let place = diagnosis.places.first();
-    let (mut out, gutter) = match place.and_then(|place| snippet(place, &fault.code, &message, colour)) {
-        Some((text, gutter)) => (text + "\n", gutter),
-        None => (headline(&fault.code, &message, place, colour), 0),
-    };
+    let (mut out, gutter) =
+        match place.and_then(|place| snippet(place, &fault.code, &message, colour, columns)) {
+            Some((text, gutter)) => (text + "\n", gutter),
+            None => (headline(&fault.code, &message, place, colour), 0),
+        };
     let mut note = |name: &str, text: &str| {
         let style = match name {
             "help" => Style::new().bold().fg(Color::LightCyan),
@@ -72,7 +77,13 @@ fn headline(code: &str, message: &str, place: Option<&Place>, colour: bool) -> S
 }
 
 /// The text with the caret, and how wide the line numbers are.
-fn snippet(place: &Place, code: &str, message: &str, colour: bool) -> Option<(String, usize)> {
+fn snippet(
+    place: &Place,
+    code: &str,
+    message: &str,
+    colour: bool,
+    columns: usize,
+) -> Option<(String, usize)> {
     let line = place.text.lines().nth(place.line.checked_sub(1)?)?;
     // Only this line goes in, with its own control characters already seen, so
     // that the caret is counted on what is shown.
@@ -91,7 +102,7 @@ fn snippet(place: &Place, code: &str, message: &str, colour: bool) -> Option<(St
     let title = Level::ERROR.primary_title(message.to_owned()).id(code.to_owned());
     let report = title.element(source.annotation(AnnotationKind::Primary.span(span)));
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let text = renderer.decor_style(DecorStyle::Ascii).render(&[report]);
+    let text = renderer.decor_style(DecorStyle::Ascii).term_width(columns).render(&[report]);
     Some((text, place.line.to_string().len()))
 }
 
@@ -132,7 +143,7 @@ mod tests {
             fault: fault(),
             places: vec![place("evacuate.rhai", text, 2, 13, 8), place("main.rhai", "", 12, 1, 1)],
         };
-        assert_snapshot!(render(&diagnosis, false), @r#"
+        assert_snapshot!(render(&diagnosis, &Term::plain()), @r#"
         error[no_domain]: no domain web9
          --> evacuate.rhai:2:13
           |
@@ -144,12 +155,14 @@ mod tests {
           = called from: main.rhai:12:1
           = help: domains of h2-a: web1, web2
         "#);
-        assert!(render(&diagnosis, true).contains("\x1b["));
+        let mut term = Term::plain();
+        term.stderr.colour = true;
+        assert!(render(&diagnosis, &term).contains("\x1b["));
     }
 
     #[test]
     fn without_source_text_the_notes_stay() {
-        assert_snapshot!(render(&fault().into(), false), @"
+        assert_snapshot!(render(&fault().into(), &Term::plain()), @"
         error[no_domain]: no domain web9
           cause: libvirt: Domain not found
             no domain with matching name 'web9'
@@ -157,7 +170,7 @@ mod tests {
           help: domains of h2-a: web1, web2
         ");
         let diagnosis = Diagnosis { fault: fault(), places: vec![place("std/bond", "", 7, 0, 1)] };
-        assert_snapshot!(render(&diagnosis, false), @"
+        assert_snapshot!(render(&diagnosis, &Term::plain()), @"
         error[no_domain]: no domain web9
           --> std/bond:7
           cause: libvirt: Domain not found
@@ -173,7 +186,7 @@ mod tests {
             fault: Fault::new("syntax", "expected `)`"),
             places: vec![place("-c", "foo(", 1, 5, 1)],
         };
-        assert_snapshot!(render(&diagnosis, false), @"
+        assert_snapshot!(render(&diagnosis, &Term::plain()), @"
         error[syntax]: expected `)`
          --> -c:1:5
           |
@@ -188,14 +201,14 @@ mod tests {
         fault.message.push_str("\x1b[2J");
         fault.causes.push("\x1b]0;x\x07".into());
         let diagnosis = Diagnosis { fault, places: vec![place("a\x1b.rhai", "\x1b[31mx()", 1, 6, 1)] };
-        assert!(!render(&diagnosis, false).contains('\x1b'));
+        assert!(!render(&diagnosis, &Term::plain()).contains('\x1b'));
     }
 
     proptest! {
         #[test]
         fn any_place_in_any_text_is_shown(text in any::<String>(), line in 0usize..4, column in 0usize..9, length in 0usize..5) {
             let diagnosis = Diagnosis { fault: fault(), places: vec![place("x", &text, line, column, length)] };
-            prop_assert!(render(&diagnosis, false).contains("no domain web9"));
+            prop_assert!(render(&diagnosis, &Term::plain()).contains("no domain web9"));
         }
     }
 }

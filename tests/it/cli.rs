@@ -470,8 +470,8 @@ mod journal {
         let ran = place.run("journal --journal my.ndjson -o csv");
         assert_eq!(ran.stderr, "1 line is not readable in my.ndjson: left out\n");
         assert_snapshot!(ran.stdout, @"
-        time,run,host,action,object,detail,result,script
-        2026-03-10T12:00:00Z,cafe0123,h2-a,start,domain web1,,unfinished,x.rhai:3
+        time,run,host,action,object,result,detail,script
+        2026-03-10T12:00:00Z,cafe0123,h2-a,start,domain web1,unfinished,,x.rhai:3
         ");
         let none = place.run("journal --journal my.ndjson --run beef -o csv");
         assert_eq!(none.stdout.lines().count(), 1);

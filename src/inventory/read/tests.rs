@@ -7,7 +7,7 @@ fn read(text: &str) -> Result<Inventory, Diagnosis> {
 }
 
 fn complaint(text: &str) -> String {
-    crate::ui::diagnostic::render(&read(text).unwrap_err(), false)
+    crate::ui::diagnostic::render(&read(text).unwrap_err(), &crate::ui::Term::plain())
 }
 
 #[test]
@@ -176,7 +176,7 @@ proptest! {
     #[test]
     fn arbitrary_text_is_an_inventory_or_an_error(text in any::<String>()) {
         if let Err(diagnosis) = read(&text) {
-            crate::ui::diagnostic::render(&diagnosis, false);
+            crate::ui::diagnostic::render(&diagnosis, &crate::ui::Term::plain());
         }
     }
 
@@ -187,7 +187,7 @@ proptest! {
     ) {
         let text: String = lines.iter().map(|(key, value)| format!("{key}{value}\n")).collect();
         if let Err(diagnosis) = read(&text) {
-            crate::ui::diagnostic::render(&diagnosis, false);
+            crate::ui::diagnostic::render(&diagnosis, &crate::ui::Term::plain());
         }
     }
 }
