@@ -6,7 +6,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod cli;
 pub mod gate;
+pub mod inventory;
 pub mod libvirt;
 pub mod model;
+pub mod ops;
+pub mod repl;
+pub mod script;
+pub mod ui;
 pub mod xml;

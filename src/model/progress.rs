@@ -33,6 +33,10 @@ pub trait Progress: Send + Sync + Debug {
     fn task(&self, label: &str) -> Box<dyn Task>;
     /// Prints a line of talk above the bars.
     fn say(&self, line: &str);
+    /// Runs `f` with the bars out of the way: for what prints or asks itself.
+    fn suspend(&self, f: &mut dyn FnMut()) {
+        f();
+    }
 }
 
 /// Shows nothing.

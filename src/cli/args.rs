@@ -1,0 +1,269 @@
+//! Every option and command, defined once: help, man page and completions come from here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use jiff::Timestamp;
+
+use super::journal;
+use crate::model::{Class, Fault};
+use crate::ui::{Choice, Format};
+
+const USAGE: &str = "kvmsh [OPTIONS] [FILE [ARGS]...]
+       kvmsh [OPTIONS] -c CODE [ARGS]...
+       kvmsh [OPTIONS] COMMAND";
+
+pub(super) const EXIT_CODES: &str = "  0    done; with --plan: nothing to change
+  1    the script failed
+  2    usage, or a mistake in the inventory
+  3    could not connect or authenticate
+  4    refused before anything was changed
+  5    partial: some objects failed, the report names them
+  6    --plan: changes are pending
+  124  --timeout was reached
+  130  interrupted";
+
+const EXAMPLES: &str = "  kvmsh                               the prompt
+  kvmsh evacuate.rhai h2-a            run a script; what follows FILE is the script's
+  kvmsh --plan evacuate.rhai h2-a     list what it would change
+  kvmsh -c 'hosts()' --output json    run a line and print its value
+  kvmsh hosts add h2-a root@h2-a      get to know a host";
+
+/// A shell and script runner for KVM hosts
+#[derive(Debug, Parser)]
+#[command(
+    name = "kvmsh",
+    version,
+    override_usage = USAGE,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = format!("Examples:\n{EXAMPLES}\n\nExit codes:\n{EXIT_CODES}"),
+)]
+pub struct Cli {
+    /// Options of kvmsh itself.
+    #[command(flatten)]
+    pub options: Options,
+
+    /// Run CODE and print the value of its last expression
+    #[arg(short = 'c', value_name = "CODE", allow_hyphen_values = true)]
+    pub code: Option<String>,
+
+    /// What to do instead of running a script.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The script to run; `-` reads it from stdin. An existing file is a script even when it is called like a command
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: Option<PathBuf>,
+
+    /// What the script finds in `args`; options in here are the script's, not kvmsh's
+    #[arg(value_name = "ARGS", value_hint = ValueHint::AnyPath)]
+    args: Vec<String>,
+}
+
+/// Options of kvmsh itself: they stand before FILE.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Only these hosts: names, globs, @GROUP or tag:WORD; several with commas
+    #[arg(short = 'H', long, value_name = "GLOB", value_delimiter = ',', global = true)]
+    pub hosts: Vec<String>,
+
+    /// The file with the hosts, instead of $KVMSH_INVENTORY or hosts.toml in the configuration directory
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
+    pub inventory: Option<PathBuf>,
+
+    /// List what would be changed, and change nothing
+    #[arg(long, global = true, conflicts_with = "read_only")]
+    pub plan: bool,
+
+    /// Refuse every change, and open libvirt read-only
+    #[arg(long, global = true)]
+    pub read_only: bool,
+
+    /// Answer yes to every question except whether to trust a host key
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+
+    /// How results are written
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", global = true)]
+    pub output: Format,
+
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: Choice,
+
+    /// Stop everything after this time: 90s, 5m, 1h30m, or seconds
+    #[arg(long, value_name = "TIME", value_parser = duration, global = true)]
+    pub timeout: Option<Duration>,
+
+    /// Where changes are written down, instead of the state directory
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
+    pub journal: Option<PathBuf>,
+
+    /// Say more; twice: say what is sent to libvirt and SSH
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+
+    /// Say nothing but failures
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// What kvmsh does beside running scripts.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The hosts in the inventory
+    Hosts {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: HostsCommand,
+    },
+    /// What was changed, when, and by which line of which script
+    Journal {
+        /// Only changes since: 2h, 3days, 2026-01-31, or a date with a time
+        #[arg(long, value_name = "TIME", value_parser = journal::since)]
+        since: Option<Timestamp>,
+        /// Only changes of the run whose id begins so
+        #[arg(long, value_name = "ID")]
+        run: Option<String>,
+    },
+    /// Check scripts without running them
+    Check {
+        /// The scripts; `-` is stdin
+        #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// What to do with the hosts in the inventory.
+#[derive(Debug, Subcommand)]
+pub enum HostsCommand {
+    /// Connect to a host, record its key, and add it to the inventory
+    Add(AddHost),
+    /// List the hosts, without connecting to them
+    List,
+    /// Remove a host from the inventory and its groups
+    Remove {
+        /// Its name in the inventory
+        name: String,
+    },
+    /// Connect to hosts over SSH and libvirt, and say what works
+    Test {
+        /// Names, globs, @GROUP or tag:WORD; all when there is none
+        names: Vec<String>,
+    },
+}
+
+/// `hosts add`
+#[derive(Debug, Args)]
+pub struct AddHost {
+    /// What to call it
+    pub name: String,
+    /// [user@]ADDRESS[:port]: a name, an IP address or an alias of ~/.ssh/config
+    pub address: String,
+    /// Add it without connecting to it
+    #[arg(long)]
+    pub no_test: bool,
+    /// Trust the host key if it has this fingerprint (SHA256:…), without asking
+    #[arg(long, value_name = "SHA256:…", conflicts_with = "no_test")]
+    pub accept_fingerprint: Option<String>,
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Table, Self::Json, Self::Yaml, Self::Csv]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+            Self::Csv => "csv",
+        }))
+    }
+}
+
+impl ValueEnum for Choice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Always, Self::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }))
+    }
+}
+
+/// `--color` before the options are parsed; a wrong value is clap's to report.
+pub(super) fn early_colour(options: &[std::ffi::OsString]) -> Choice {
+    let words: Vec<_> = options.iter().map(|word| word.to_string_lossy()).collect();
+    let value = words.iter().enumerate().rev().find_map(|(at, word)| match word.strip_prefix("--color") {
+        Some("") => words.get(at + 1).map(AsRef::as_ref),
+        Some(tail) => tail.strip_prefix('='),
+        None => None,
+    });
+    value.and_then(|value| Choice::from_str(value, true).ok()).unwrap_or_default()
+}
+
+/// A fault about the command line.
+pub(super) fn usage(message: impl Into<String>) -> Fault {
+    Fault::new("usage", message).class(Class::Usage)
+}
+
+/// `90s`, `5m`, `1h 30m`, or a plain number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("`{text}` is no time: write 90s, 5m, 1h30m, or a number of seconds");
+    let time = match text.trim().parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| bad())?,
+        Err(_) => text
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|time| Duration::try_from(time).ok())
+            .ok_or_else(bad)?,
+    };
+    if time.is_zero() { Err("the time has to be longer than nothing".to_owned()) } else { Ok(time) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_friendly_or_seconds() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1h 30m", 5400)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "soon", "0", "-5", "-5m", "1e99", "nan"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn colour_is_known_before_the_rest_is_parsed() {
+        let early = |words: &[&str]| early_colour(&words.iter().map(Into::into).collect::<Vec<_>>());
+        assert_eq!(early(&["kvmsh", "--color", "never"]), Choice::Never);
+        assert_eq!(early(&["kvmsh", "--color=always", "-v"]), Choice::Always);
+        assert_eq!(early(&["kvmsh", "--color"]), Choice::Auto);
+    }
+}

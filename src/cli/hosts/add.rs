@@ -1,0 +1,123 @@
+//! `kvmsh hosts add`: gets to know a host.
+//!
+//! Whether to trust a host key is never answered by `--yes`: that option says
+//! "I have read what is going to change", and nobody has read this key.
+
+use super::test::{faults, milliseconds};
+use crate::cli::args::AddHost;
+use crate::cli::start::Start;
+use crate::cli::{complain, run, signals};
+use crate::gate::{Change, Mode, Outcome};
+use crate::inventory::{Editor, NewHost};
+use crate::model::{Class, Diagnosis, Fault, Target};
+use crate::ops::{Host, HostKey, KeyState, Session};
+
+pub(crate) fn add(arguments: &AddHost, start: &Start) -> Result<u8, Diagnosis> {
+    let new = NewHost::from_arguments(&arguments.name, &arguments.address)?;
+    let path = super::place(start)?;
+    let mut editor = Editor::open(&path)?;
+    editor.check_new(&new.name)?;
+    // An inventory that `--inventory` names may be about to be made.
+    let session = start.session_for_new_inventory()?;
+    signals::watch(&start.cancel)?;
+
+    if !arguments.no_test {
+        let host = session.stranger(&Target {
+            user: new.user.clone(),
+            port: new.port,
+            ..Target::ssh(&new.name, &new.address)
+        });
+        get_to_know(&host, arguments.accept_fingerprint.as_deref(), &session, start)?;
+        if session.gate().mode() == Mode::Apply {
+            let failed = test(&host, start);
+            if failed > 0 {
+                start.say(&format!(
+                    "{} was not added: mend what is above, or add it as it is with --no-test",
+                    new.name
+                ));
+                return Ok(failed);
+            }
+        }
+    }
+
+    let change = Change::new(&new.name, "host", &new.name, "add").detail(format!("to {}", path.display()));
+    let mut trouble = None;
+    let outcome = session.gate().apply(change, |_| {
+        editor.add(&new).map_err(|diagnosis| {
+            let fault = diagnosis.fault.clone();
+            trouble = Some(diagnosis);
+            fault
+        })
+    });
+    match outcome {
+        Ok(Outcome::Planned) => run::planned_only(&session, start),
+        Ok(Outcome::Done(())) => {
+            let untested = if arguments.no_test { ", without connecting to it" } else { "" };
+            start.say(&format!("added {} to {}{untested}", new.name, path.display()));
+            Ok(0)
+        }
+        Err(fault) => Err(trouble.unwrap_or_else(|| fault.into())),
+    }
+}
+
+/// Makes sure that the host's key is known, or ends in a fault.
+fn get_to_know(host: &Host, accepted: Option<&str>, session: &Session, start: &Start) -> Result<(), Fault> {
+    let key = host.host_key()?;
+    match key.state {
+        // Not a matter of trust: this says what to do about it, and records nothing.
+        KeyState::Changed { .. } | KeyState::Revoked { .. } => return host.trust_host_key(&key).map(drop),
+        KeyState::Known { .. } | KeyState::Unknown { .. } => {}
+    }
+    if accepted.is_some_and(|accepted| accepted != key.fingerprint) {
+        return Err(refused(host, &key, "is not the one that --accept-fingerprint names"));
+    }
+    if matches!(key.state, KeyState::Known { .. }) {
+        return Ok(());
+    }
+    if accepted.is_none() {
+        let prompt =
+            start.prompt().ok_or_else(|| refused(host, &key, "is not known, and nobody can be asked"))?;
+        start.progress.say(&format!(
+            "The host key of {} is not known yet:\n  {} {}\nCompare it on the host: \
+             for f in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $f; done",
+            host.name(),
+            key.kind,
+            key.fingerprint,
+        ));
+        if !prompt.confirm("Is it the same?") {
+            start.cancel.check()?;
+            return Err(refused(host, &key, "was not accepted"));
+        }
+    }
+    let change = Change::new(host.name(), "host", host.name(), "trust")
+        .detail(format!("host key {}", key.fingerprint));
+    if let Outcome::Done(file) = session.gate().apply(change, |_| host.trust_host_key(&key))? {
+        start.say(&format!("recorded the host key of {} in {}", host.name(), file.display()));
+    }
+    Ok(())
+}
+
+fn refused(host: &Host, key: &HostKey, why: &str) -> Fault {
+    Fault::new("host_key_unknown", format!("the host key {} {} {why}", key.kind, key.fingerprint))
+        .class(Class::Refused)
+        .on_host(host.name())
+        .hint(format!(
+            "compare it with `ssh-keygen -lf /etc/ssh/ssh_host_*.pub` on the host, then: \
+             kvmsh hosts add … --accept-fingerprint {}",
+            key.fingerprint
+        ))
+}
+
+/// Tries SSH and libvirt; the exit code, 0 when both work.
+fn test(host: &Host, start: &Start) -> u8 {
+    let check = host.check();
+    if let (Ok(ssh), Ok(libvirt)) = (&check.ssh, &check.libvirt) {
+        let ssh = ssh.map(|time| format!("SSH {}, ", milliseconds(time))).unwrap_or_default();
+        start.say(&format!("{}: {ssh}{libvirt}", host.name()));
+        return 0;
+    }
+    for fault in faults(check) {
+        complain(&fault.on_host(host.name()).into(), &start.term);
+    }
+    Class::Connect.exit_code()
+}

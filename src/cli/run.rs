@@ -1,0 +1,81 @@
+//! Runs a script, or the prompt.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+
+use super::args::usage;
+use super::start::Start;
+use super::{complain, plan, signals, source};
+use crate::model::{Class, Diagnosis};
+use crate::ops::Session;
+use crate::script::{End, Runner, Source};
+use crate::{repl, ui};
+
+/// `--plan`: changes are pending.
+const PENDING: u8 = 6;
+
+/// `kvmsh` alone: the prompt at a terminal, else a script from stdin.
+pub(super) fn alone(start: &Start) -> Result<u8, Diagnosis> {
+    if !std::io::stdin().is_terminal() {
+        return script(&source::file(OsStr::new("-"))?, &[], false, start);
+    }
+    if start.options.timeout.is_some() {
+        return Err(usage("--timeout is for scripts: the prompt waits for you").into());
+    }
+    let session = start.session()?;
+    signals::watch(&start.cancel)?;
+    Ok(repl::run(&session, &start.term, start.options.output))
+}
+
+/// Runs a script and, with `show`, prints the value of its last expression.
+pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start) -> Result<u8, Diagnosis> {
+    let session = start.session()?;
+    signals::watch(&start.cancel)?;
+    if let Some(time) = start.options.timeout {
+        signals::deadline(&start.cancel, time);
+    }
+    let result = Runner::new(&session).run(source, args);
+    match (result, start.options.plan) {
+        (Ok(end), true) => planned(&end, &session, start),
+        (Ok(End::Exit(code)), false) => Ok(code),
+        (Ok(End::Value(value)), false) => {
+            if show {
+                start.show(&value)?;
+            }
+            Ok(0)
+        }
+        (Err(diagnosis), plan) => {
+            if plan {
+                unfinished_plan(&session, start);
+            }
+            // What an interrupted call fails with depends on where it was caught.
+            let stopped = start.cancel.stopped().map(|stop| stop.fault().class);
+            let code = complain(&diagnosis, &start.term);
+            Ok(stopped.map_or(code, Class::exit_code))
+        }
+    }
+}
+
+fn planned(end: &End, session: &Session, start: &Start) -> Result<u8, Diagnosis> {
+    let changes = session.gate().take_plan();
+    super::deliver(&plan::render(&changes, start.options.output, &start.term)?)?;
+    Ok(match end {
+        End::Exit(code) if *code != 0 => *code,
+        _ if changes.is_empty() => 0,
+        _ => PENDING,
+    })
+}
+
+/// The plan of a command that runs no script.
+pub(super) fn planned_only(session: &Session, start: &Start) -> Result<u8, Diagnosis> {
+    planned(&End::Exit(0), session, start)
+}
+
+/// A plan that a failed script leaves is no result: it is told, not printed.
+fn unfinished_plan(session: &Session, start: &Start) {
+    let changes = session.gate().take_plan();
+    if !changes.is_empty() && !start.options.quiet {
+        ui::say("The script failed while it was planning. Until then it would have changed:");
+        ui::say(plan::list(&changes, start.term.stderr.colour).trim_end());
+    }
+}

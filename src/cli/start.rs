@@ -1,0 +1,95 @@
+//! From options to a session.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::args::{Options, usage};
+use crate::gate::{Journal, Mode};
+use crate::inventory::{self, Location};
+use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Progress, Prompt};
+use crate::ops::{Session, Settings};
+use crate::ui::{Ask, Bars, Term, output};
+
+/// What all commands begin with.
+pub(super) struct Start {
+    pub(super) options: Options,
+    pub(super) term: Term,
+    pub(super) cancel: Cancel,
+    pub(super) progress: Arc<dyn Progress>,
+    pub(super) location: Option<Location>,
+}
+
+impl Start {
+    pub(super) fn new(options: Options, term: Term) -> Result<Self, Diagnosis> {
+        let location = inventory::locate(options.inventory.as_deref());
+        let progress = Arc::new(Bars::new(&term, options.quiet));
+        Ok(Self { options, term, cancel: Cancel::new(), progress, location })
+    }
+
+    /// The session: reads the inventory, and connects to nothing.
+    pub(super) fn session(&self) -> Result<Session, Diagnosis> {
+        self.session_with(self.location.clone())
+    }
+
+    /// As [`Self::session`], but an inventory that is named need not exist yet.
+    pub(super) fn session_for_new_inventory(&self) -> Result<Session, Diagnosis> {
+        self.session_with(self.location.clone().map(|location| Location { named: false, ..location }))
+    }
+
+    /// A session that knows no hosts: for what reads scripts and runs none.
+    pub(super) fn session_without_hosts(&self) -> Result<Session, Diagnosis> {
+        self.session_from(Inventory::default())
+    }
+
+    fn session_with(&self, location: Option<Location>) -> Result<Session, Diagnosis> {
+        let inventory = inventory::load(location.as_ref())?;
+        // A slip in -H must not surface in the middle of a script.
+        inventory::select(&inventory, &self.options.hosts)?;
+        self.session_from(inventory)
+    }
+
+    fn session_from(&self, inventory: Inventory) -> Result<Session, Diagnosis> {
+        let mode = match (self.options.plan, self.options.read_only) {
+            (true, _) => Mode::Plan,
+            (_, true) => Mode::ReadOnly,
+            _ => Mode::Apply,
+        };
+        Ok(Session::new(Settings {
+            inventory,
+            select: self.options.hosts.clone(),
+            mode,
+            journal: Journal::at(self.journal()?),
+            assume_yes: self.options.yes,
+            interactive: self.term.interactive,
+            verbose: self.options.verbose,
+            progress: self.progress.clone(),
+            cancel: self.cancel.clone(),
+            prompt: self.prompt(),
+        }))
+    }
+
+    /// The file that changes are written down in.
+    pub(super) fn journal(&self) -> Result<PathBuf, Fault> {
+        let usual = || dirs::state_dir().map(|dir| dir.join("kvmsh/journal.ndjson"));
+        self.options.journal.clone().or_else(usual).ok_or_else(|| {
+            usage("there is no home directory to keep the journal in")
+                .hint("set HOME, or name a file with --journal")
+        })
+    }
+
+    /// Whoever can be asked.
+    pub(super) fn prompt(&self) -> Option<Arc<dyn Prompt>> {
+        let ask = || Arc::new(Ask::new(self.cancel.clone(), self.progress.clone())) as Arc<dyn Prompt>;
+        self.term.interactive.then(ask)
+    }
+
+    /// Writes a result to stdout in the format that was asked for.
+    pub(super) fn show(&self, data: &Data) -> Result<(), Fault> {
+        super::deliver(&output::render(data, self.options.output, &self.term)?)
+    }
+
+    /// A line of talk, unless it was asked to be quiet.
+    pub(super) fn say(&self, line: &str) {
+        self.progress.say(line);
+    }
+}

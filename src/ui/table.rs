@@ -1,0 +1,300 @@
+//! Rows and columns as a person reads them.
+//!
+//! At a terminal a table never grows wider than the window: long text is cut
+//! with `…` first, then the last columns go, and a line below names them.
+//! Anywhere else nothing is cut.
+
+use std::borrow::Cow;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, LineStyle};
+use unicode_width::UnicodeWidthStr;
+
+use super::term::Term;
+use super::visible;
+use crate::model::{Cell, Table, Tone};
+
+/// Between two columns.
+const GAP: usize = 2;
+/// Text is not cut below this width: a UUID's first two groups, a short host name.
+const LEAST: usize = 16;
+
+/// The table as text, each line ended; empty when it has no columns.
+pub fn render(table: &Table, term: &Term) -> String {
+    if table.columns.is_empty() {
+        return String::new();
+    }
+    let count = table.columns.len();
+    let heads: Vec<Cow<'_, str>> = table.columns.iter().map(|column| visible::line(&column.key)).collect();
+    let rows: Vec<Vec<String>> = table
+        .rows
+        .iter()
+        .map(|row| (0..count).map(|at| row.get(at).map(text).unwrap_or_default()).collect())
+        .collect();
+    // comfy-table gives even an empty column one place.
+    let natural: Vec<usize> = (0..count)
+        .map(|at| rows.iter().map(|row| row[at].width()).chain([heads[at].width()]).max().unwrap_or(0).max(1))
+        .collect();
+    let soft: Vec<bool> = (0..count)
+        .map(|at| {
+            table.rows.iter().all(|row| matches!(row.get(at), None | Some(Cell::Text(_) | Cell::Nothing)))
+        })
+        .collect();
+    let widths = fit(&natural, &soft, term.width.unwrap_or(usize::MAX));
+
+    let ellipsis = if term.unicode { "…" } else { "..." };
+    let mut out = layout(table, &heads, &rows, &widths, term, ellipsis);
+    if widths.len() < count {
+        let missing: Vec<&str> = heads[widths.len()..].iter().map(AsRef::as_ref).collect();
+        let plural = if missing.len() == 1 { "" } else { "s" };
+        let note = format!("{ellipsis} {} more column{plural}: {}", missing.len(), missing.join(", "));
+        out.push_str(&cut(&note, term.width.unwrap_or(usize::MAX), ellipsis));
+        out.push('\n');
+    }
+    out
+}
+
+fn layout(
+    table: &Table,
+    heads: &[Cow<'_, str>],
+    rows: &[Vec<String>],
+    widths: &[usize],
+    term: &Term,
+    ellipsis: &str,
+) -> String {
+    let mut grid = comfy_table::Table::new();
+    let mut style = NOTHING;
+    if term.stdout.colour {
+        // The decision about NO_COLOR has been made; crossterm must not make it again.
+        crossterm::style::force_color_output(true);
+        grid.enforce_styling();
+    } else {
+        grid.force_no_tty();
+        if term.stdout.tty {
+            style = style.header_separator(LineStyle::none().fill(if term.unicode { '─' } else { '-' }));
+        }
+    }
+    grid.load_style(style).set_content_arrangement(ContentArrangement::Disabled);
+    grid.set_header(widths.iter().enumerate().map(|(at, &width)| {
+        let head = comfy_table::Cell::new_owned(cut(&heads[at], width, ellipsis));
+        let head = head.set_alignment(alignment(table, at));
+        if term.stdout.colour { head.add_attribute(Attribute::Bold) } else { head }
+    }));
+    for (row, cells) in rows.iter().zip(&table.rows) {
+        grid.add_row(widths.iter().enumerate().map(|(at, &width)| {
+            let cell = comfy_table::Cell::new_owned(cut(&row[at], width, ellipsis));
+            let cell = cell.set_alignment(alignment(table, at));
+            match cells.get(at) {
+                Some(Cell::State(_, tone)) if term.stdout.colour => paint(cell, *tone),
+                _ => cell,
+            }
+        }));
+    }
+    let last = widths.len().saturating_sub(1);
+    for (at, column) in grid.column_iter_mut().enumerate() {
+        column.set_padding((0, if at == last { 0 } else { 2 }));
+    }
+    let mut out = String::new();
+    for line in grid.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// How wide each column that is kept becomes.
+fn fit(natural: &[usize], soft: &[bool], room: usize) -> Vec<usize> {
+    let total = |widths: &[usize]| {
+        widths.iter().fold(0usize, |sum, width| sum.saturating_add(*width)) + GAP * (widths.len() - 1)
+    };
+    for keep in (1..=natural.len()).rev() {
+        let mut widths = natural[..keep].to_vec();
+        let least: Vec<usize> =
+            (0..keep).map(|at| if soft[at] { natural[at].min(LEAST) } else { natural[at] }).collect();
+        if keep > 1 && total(&least) > room {
+            continue;
+        }
+        // Take from the widest text first, so that short ones stay whole.
+        while total(&widths) > room {
+            let excess = total(&widths) - room;
+            let widest = (0..keep).filter(|&at| widths[at] > least[at]).max_by_key(|&at| widths[at]);
+            match widest {
+                Some(at) => {
+                    let next = (0..keep).filter(|&o| o != at && soft[o]).map(|o| widths[o]);
+                    let next = next.filter(|&width| width < widths[at]).max().unwrap_or(0);
+                    let floor = least[at].max(next);
+                    let step = if floor < widths[at] { (widths[at] - floor).min(excess) } else { 1 };
+                    widths[at] -= step;
+                }
+                None => {
+                    // Only one column is left and the window is narrower still.
+                    widths[0] = room;
+                    break;
+                }
+            }
+        }
+        return widths;
+    }
+    Vec::new()
+}
+
+/// At most `width` columns of `text`, the last of them `…` when something is missing.
+pub(super) fn cut(text: &str, width: usize, ellipsis: &str) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mark = if ellipsis.width() <= width { ellipsis } else { "" };
+    let room = width - mark.width();
+    let mut out = String::new();
+    for c in text.chars() {
+        out.push(c);
+        if out.width() > room {
+            out.pop();
+            break;
+        }
+    }
+    out.push_str(mark);
+    out
+}
+
+/// A cell as a person reads it.
+pub(super) fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Nothing => String::new(),
+        Cell::Text(text) | Cell::State(text, _) => visible::line(text).into_owned(),
+        Cell::Number(number) => number.to_string(),
+        Cell::Decimal(number) => decimal(*number),
+        Cell::Bytes(bytes) => bytes.to_string(),
+        Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+    }
+}
+
+/// At most three decimals; very small and very large numbers with an exponent.
+pub(super) fn decimal(number: f64) -> String {
+    if number != 0.0 && (number.abs() < 0.001 || number.abs() >= 1e15) {
+        return format!("{number:.3e}");
+    }
+    let text = format!("{number:.3}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+fn alignment(table: &Table, at: usize) -> CellAlignment {
+    let mut numbers = false;
+    for row in &table.rows {
+        match row.get(at) {
+            Some(Cell::Number(_) | Cell::Decimal(_) | Cell::Bytes(_)) => numbers = true,
+            Some(Cell::Nothing) | None => {}
+            Some(_) => return CellAlignment::Left,
+        }
+    }
+    if numbers { CellAlignment::Right } else { CellAlignment::Left }
+}
+
+fn paint(cell: comfy_table::Cell, tone: Tone) -> comfy_table::Cell {
+    match tone {
+        Tone::Good => cell.fg(Color::DarkGreen),
+        Tone::Warn => cell.fg(Color::DarkYellow),
+        Tone::Bad => cell.fg(Color::Red).add_attribute(Attribute::Bold),
+        Tone::Idle => cell.add_attribute(Attribute::Dim),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Bytes;
+    use insta::assert_snapshot;
+    use proptest::prelude::*;
+
+    fn at(width: usize) -> Term {
+        let mut term = Term { width: Some(width), ..Term::plain() };
+        term.stdout.tty = true;
+        term
+    }
+
+    fn guests() -> Table {
+        let mut table = Table::with_columns(["name", "state", "memory", "cpu", "title"]);
+        for (name, state, tone, memory, cpu) in [
+            ("web1", "running", Tone::Good, 512u64 << 20, 1.5),
+            ("日本", "paused", Tone::Warn, 21 << 30, 12.25),
+            ("evil\x1b[2J", "crashed", Tone::Bad, 0, 0.0),
+        ] {
+            table.rows.push(vec![
+                Cell::Text(name.into()),
+                Cell::State(state.into(), tone),
+                Cell::Bytes(Bytes(memory)),
+                Cell::Decimal(cpu),
+                Cell::Text("a title that somebody found worth writing down".into()),
+            ]);
+        }
+        table
+    }
+
+    #[test]
+    fn numbers_stand_right_and_escape_sequences_are_seen() {
+        assert_snapshot!(render(&guests(), &Term::plain()), @r"
+    name         state     memory    cpu  title
+    web1         running  512 MiB    1.5  a title that somebody found worth writing down
+    日本         paused    21 GiB  12.25  a title that somebody found worth writing down
+    evil\x1b[2J  crashed      0 B      0  a title that somebody found worth writing down
+    ");
+    }
+
+    #[test]
+    fn a_narrow_window_cuts_text_then_drops_the_last_columns_and_names_them() {
+        assert_snapshot!(render(&guests(), &at(60)), @r"
+    name         state     memory    cpu  title
+    ────────────────────────────────────────────────────────────
+    web1         running  512 MiB    1.5  a title that somebody…
+    日本         paused    21 GiB  12.25  a title that somebody…
+    evil\x1b[2J  crashed      0 B      0  a title that somebody…
+    ");
+        assert_snapshot!(render(&guests(), &at(40)), @r"
+        name         state     memory    cpu
+        ────────────────────────────────────
+        web1         running  512 MiB    1.5
+        日本         paused    21 GiB  12.25
+        evil\x1b[2J  crashed      0 B      0
+        … 1 more column: title
+        ");
+    }
+
+    #[test]
+    fn states_are_words_with_colour() {
+        let mut term = at(80);
+        term.stdout.colour = true;
+        let text = render(&guests(), &term);
+        assert!(text.contains("\x1b[38;5;2mrunning"), "{text:?}");
+        assert!(!render(&guests(), &at(80)).contains('\x1b'));
+    }
+
+    #[test]
+    fn decimals_are_short() {
+        for (number, text) in
+            [(0.0, "0"), (1.5, "1.5"), (2.0, "2"), (0.12345, "0.123"), (1e-9, "1.000e-9"), (1e20, "1.000e20")]
+        {
+            assert_eq!(decimal(number), text);
+        }
+        assert_eq!(decimal(f64::NAN), "NaN");
+    }
+
+    proptest! {
+        #[test]
+        fn any_unicode_keeps_within_the_window(
+            keys in prop::collection::vec("\\PC{0,12}", 1..6),
+            rows in prop::collection::vec(prop::collection::vec(any::<String>(), 0..6), 0..5),
+            width in 4usize..100,
+        ) {
+            let mut table = Table::with_columns(keys);
+            table.rows = rows.into_iter().map(|row| row.into_iter().map(Cell::Text).collect()).collect();
+            let height = table.rows.len();
+            let text = render(&table, &at(width));
+            for line in text.lines() {
+                prop_assert!(line.width() <= width, "{line:?} is wider than {width}");
+                prop_assert!(!line.contains(|c: char| c.is_control()));
+            }
+            prop_assert!((height + 2..=height + 3).contains(&text.lines().count()), "{text:?}");
+            render(&table, &Term::plain());
+        }
+    }
+}

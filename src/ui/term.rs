@@ -1,0 +1,167 @@
+//! What the terminal can do, decided once at the start.
+
+use std::io::IsTerminal;
+
+/// What `--color` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// Colour where a person reads and nothing in the environment is against it.
+    #[default]
+    Auto,
+    /// Colour, whatever it goes to.
+    Always,
+    /// No colour.
+    Never,
+}
+
+/// One output stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stream {
+    /// A person reads it.
+    pub tty: bool,
+    /// Escape sequences for colour are welcome.
+    pub colour: bool,
+}
+
+/// The policy for one run of kvmsh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// Data goes here.
+    pub stdout: Stream,
+    /// Talk goes here.
+    pub stderr: Stream,
+    /// Columns of stdout; `None` when it is no terminal, and nothing is cut.
+    pub width: Option<usize>,
+    /// The locale can show more than ASCII.
+    pub unicode: bool,
+    /// stderr can redraw a line: a terminal, and not a dumb one.
+    pub live: bool,
+    /// Someone is there to answer: stdin and stderr are terminals.
+    pub interactive: bool,
+}
+
+/// What [`Term`] is decided from.
+struct Facts<'a> {
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+    columns: Option<usize>,
+    env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Term {
+    /// Looks at the three streams and the environment.
+    pub fn detect(choice: Choice) -> Self {
+        Self::decide(
+            choice,
+            &Facts {
+                stdin: std::io::stdin().is_terminal(),
+                stdout: std::io::stdout().is_terminal(),
+                stderr: std::io::stderr().is_terminal(),
+                columns: columns(std::io::stdout()),
+                env: &|name| {
+                    std::env::var_os(name)
+                        .map(|value| value.to_string_lossy().into_owned())
+                        .filter(|value| !value.is_empty())
+                },
+            },
+        )
+    }
+
+    /// No terminal anywhere: plain text, for tests and for files.
+    pub const fn plain() -> Self {
+        let stream = Stream { tty: false, colour: false };
+        Self { stdout: stream, stderr: stream, width: None, unicode: true, live: false, interactive: false }
+    }
+
+    fn decide(choice: Choice, facts: &Facts<'_>) -> Self {
+        let dumb = (facts.env)("TERM").is_some_and(|term| term == "dumb");
+        let stream = |tty: bool| Stream { tty, colour: colour(choice, tty, dumb, facts.env) };
+        // A serial console has no size to tell: there COLUMNS helps.
+        let known =
+            || (facts.env)("COLUMNS").and_then(|text| text.parse().ok()).filter(|&columns| columns > 0);
+        Self {
+            stdout: stream(facts.stdout),
+            stderr: stream(facts.stderr),
+            width: facts.stdout.then(|| facts.columns.or_else(known).unwrap_or(80)),
+            unicode: unicode(facts.env),
+            live: facts.stderr && !dumb,
+            interactive: facts.stdin && facts.stderr,
+        }
+    }
+}
+
+/// The columns of stderr now; 80 where nobody knows.
+pub fn stderr_columns() -> usize {
+    columns(std::io::stderr()).unwrap_or(80)
+}
+
+fn columns(stream: impl std::os::fd::AsFd) -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(stream)?;
+    (columns > 0).then_some(usize::from(columns))
+}
+
+/// NO_COLOR (no-color.org) is stronger than CLICOLOR_FORCE; `--color` is stronger than both.
+fn colour(choice: Choice, tty: bool, dumb: bool, env: &dyn Fn(&str) -> Option<String>) -> bool {
+    match choice {
+        Choice::Always => true,
+        Choice::Never => false,
+        Choice::Auto if env("NO_COLOR").is_some() => false,
+        Choice::Auto => env("CLICOLOR_FORCE").is_some_and(|force| force != "0") || (tty && !dumb),
+    }
+}
+
+/// The first of the three that is set decides, as in `setlocale`(3).
+fn unicode(env: &dyn Fn(&str) -> Option<String>) -> bool {
+    ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env(name)).is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn term(choice: Choice, tty: bool, vars: &[(&str, &str)]) -> Term {
+        let env =
+            |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Term::decide(choice, &Facts { stdin: tty, stdout: tty, stderr: true, columns: None, env: &env })
+    }
+
+    #[test]
+    fn colour_follows_the_option_then_the_environment_then_the_stream() {
+        let colour = |choice, tty, vars: &[_]| term(choice, tty, vars).stdout.colour;
+        assert!(colour(Choice::Auto, true, &[]));
+        assert!(!colour(Choice::Auto, false, &[]));
+        assert!(!colour(Choice::Auto, true, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
+        assert!(colour(Choice::Auto, false, &[("CLICOLOR_FORCE", "1")]));
+        assert!(!colour(Choice::Auto, false, &[("CLICOLOR_FORCE", "0")]));
+        assert!(!colour(Choice::Auto, true, &[("TERM", "dumb")]));
+        assert!(colour(Choice::Always, false, &[("NO_COLOR", "1")]));
+        assert!(!colour(Choice::Never, true, &[("CLICOLOR_FORCE", "1")]));
+    }
+
+    #[test]
+    fn each_stream_decides_for_itself() {
+        let term = term(Choice::Auto, false, &[]);
+        assert!(!term.stdout.colour && term.stderr.colour);
+        assert_eq!((term.width, term.live, term.interactive), (None, true, false));
+    }
+
+    #[test]
+    fn the_width_of_a_terminal_that_does_not_tell_is_columns_or_eighty() {
+        assert_eq!(term(Choice::Auto, true, &[("COLUMNS", "132")]).width, Some(132));
+        assert_eq!(term(Choice::Auto, true, &[("COLUMNS", "0")]).width, Some(80));
+        assert_eq!(term(Choice::Auto, true, &[]).width, Some(80));
+    }
+
+    #[test]
+    fn the_first_locale_variable_that_is_set_decides() {
+        let unicode = |vars: &[_]| term(Choice::Auto, true, vars).unicode;
+        assert!(unicode(&[("LANG", "de_DE.UTF-8")]));
+        assert!(unicode(&[("LC_CTYPE", "C.utf8")]));
+        assert!(!unicode(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]));
+        assert!(!unicode(&[]));
+    }
+}

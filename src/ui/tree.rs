@@ -1,0 +1,177 @@
+//! Nested maps and arrays as an indented tree.
+
+use serde_json::{Map, Value};
+use unicode_width::UnicodeWidthStr;
+
+use super::table;
+use super::term::Term;
+use super::visible;
+use crate::model::{Cell, Table};
+
+/// The value as lines of text, each ended.
+pub(super) fn render(value: &Value, term: &Term) -> String {
+    let mut out = String::new();
+    block(value, 0, term, &mut out);
+    out
+}
+
+/// An array of maps with the same keys and plain values is a table.
+pub(super) fn as_table(value: &Value) -> Option<Table> {
+    let rows = value.as_array()?;
+    let first = rows.first()?.as_object()?;
+    if first.is_empty() {
+        return None;
+    }
+    let mut table = Table::with_columns(first.keys());
+    for row in rows {
+        let row = row.as_object().filter(|row| row.len() == first.len())?;
+        table.rows.push(first.keys().map(|key| cell(row.get(key)?)).collect::<Option<_>>()?);
+    }
+    Some(table)
+}
+
+fn cell(value: &Value) -> Option<Cell> {
+    Some(match value {
+        Value::Null => Cell::Nothing,
+        Value::Bool(flag) => Cell::Flag(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Cell::Number(whole),
+            (None, Some(decimal)) => Cell::Decimal(decimal),
+            (None, None) => Cell::Text(number.to_string()),
+        },
+        Value::String(text) => Cell::Text(text.clone()),
+        Value::Array(_) | Value::Object(_) => return None,
+    })
+}
+
+fn block(value: &Value, depth: usize, term: &Term, out: &mut String) {
+    if let Some(table) = as_table(value) {
+        let narrower = Term { width: term.width.map(|width| width.saturating_sub(depth * 2)), ..*term };
+        for line in table::render(&table, &narrower).lines() {
+            push(out, depth, line);
+        }
+        return;
+    }
+    match value {
+        Value::Object(map) if !map.is_empty() => pairs(map, depth, term, out),
+        Value::Array(items) if !items.is_empty() => {
+            let plain = depth == 0 && items.iter().all(is_plain);
+            for item in items {
+                if is_plain(item) {
+                    let bullet = if plain { "" } else { "- " };
+                    push(out, depth, &format!("{bullet}{}", scalar(item)));
+                } else {
+                    let from = out.len();
+                    block(item, depth + 1, term, out);
+                    // The first line of the item carries the bullet in its indent.
+                    let at = from + depth * 2;
+                    if out.get(at..at + 2) == Some("  ") {
+                        out.replace_range(at..at + 2, "- ");
+                    }
+                }
+            }
+        }
+        plain => push(out, depth, &scalar(plain)),
+    }
+}
+
+fn pairs(map: &Map<String, Value>, depth: usize, term: &Term, out: &mut String) {
+    let keys: Vec<_> = map.keys().map(|key| visible::line(key)).collect();
+    let flat = map.iter().zip(&keys).filter(|((_, value), _)| is_plain(value));
+    // Values line up, unless one very long key would push them all away.
+    let column = flat.map(|(_, key)| key.width()).max().unwrap_or(0).min(24);
+    for (key, value) in keys.iter().zip(map.values()) {
+        if is_plain(value) {
+            let pad = " ".repeat(column.saturating_sub(key.width()));
+            push(out, depth, &format!("{key}: {pad}{}", scalar(value)));
+        } else {
+            push(out, depth, &format!("{key}:"));
+            block(value, depth + 1, term, out);
+        }
+    }
+}
+
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => true,
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+        Value::Number(number) if !number.is_f64() => number.to_string(),
+        Value::Number(number) => number.as_f64().map_or_else(String::new, table::decimal),
+        Value::String(text) => visible::line(text).into_owned(),
+        Value::Array(_) => "(none)".to_owned(),
+        Value::Object(_) => "(empty)".to_owned(),
+    }
+}
+
+fn push(out: &mut String, depth: usize, line: &str) {
+    let text = format!("{}{line}", "  ".repeat(depth));
+    out.push_str(text.trim_end());
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+    use serde_json::json;
+
+    fn shown(value: &Value) -> String {
+        render(value, &Term::plain())
+    }
+
+    #[test]
+    fn maps_line_up_and_nest() {
+        assert_snapshot!(shown(&json!({
+            "name": "web1", "autostart": true, "title": null, "cpu": {"model": "EPYC", "features": ["avx2", "aes"]},
+            "disks": [{"target": "vda", "size": 1024}, {"target": "sda", "size": 0}],
+            "mixed": [{"a": 1, "b": [1, 2]}, "text", []], "none": [],
+        })), @"
+        name:      web1
+        autostart: yes
+        title:     -
+        cpu:
+          model: EPYC
+          features:
+            - avx2
+            - aes
+        disks:
+          target  size
+          vda     1024
+          sda        0
+        mixed:
+          - a: 1
+            b:
+              - 1
+              - 2
+          - text
+          - (none)
+        none:      (none)
+        ");
+    }
+
+    #[test]
+    fn plain_values_are_printed_plainly() {
+        assert_eq!(shown(&json!(3)), "3\n");
+        assert_eq!(shown(&json!(["a", "b\x1b"])), "a\nb\\x1b\n");
+        assert_eq!(shown(&json!([])), "(none)\n");
+        assert_eq!(shown(&json!(true)), "yes\n");
+    }
+
+    #[test]
+    fn maps_alike_are_a_table_and_others_are_not() {
+        assert!(as_table(&json!([{"a": 1, "b": "x"}, {"b": null, "a": 2.5}])).is_some());
+        for other in
+            [json!([]), json!([{}]), json!([{"a": 1}, {"b": 1}]), json!([{"a": [1]}]), json!({"a": 1})]
+        {
+            assert!(as_table(&other).is_none(), "{other}");
+        }
+    }
+}
