@@ -14,5 +14,6 @@ pub mod model;
 pub mod ops;
 pub mod repl;
 pub mod script;
+pub mod ssh;
 pub mod ui;
 pub mod xml;

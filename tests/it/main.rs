@@ -1,4 +1,7 @@
-//! Integration tests, one crate: the binary and the library as their users see them.
+//! Integration tests, one crate so that they link once: the binary and the
+//! library as their users see them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cli;
+mod ssh;
+mod sshd;
