@@ -60,8 +60,6 @@ impl Start {
             mode,
             journal: Journal::at(self.journal()?),
             assume_yes: self.options.yes,
-            interactive: self.term.interactive,
-            verbose: self.options.verbose,
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),
             prompt: self.prompt(),

@@ -73,13 +73,6 @@ impl Change {
         self.after = Some(after.into());
         self
     }
-
-    /// Adds which line of which script asked for it.
-    #[must_use]
-    pub fn from(mut self, origin: Option<Origin>) -> Self {
-        self.origin = origin;
-        self
-    }
 }
 
 impl fmt::Display for Change {

@@ -9,12 +9,13 @@
 
 mod change;
 mod journal;
+mod scope;
 
-use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use change::{Change, Origin};
 pub use journal::{Entry, Filter, Journal, Phase, read_journal};
+pub use scope::Scope;
 
 use crate::model::{Class, Fault};
 
@@ -58,11 +59,6 @@ impl<T> Outcome<T> {
 /// Changes that a plan has collected, in order.
 type Plan = Arc<Mutex<Vec<Change>>>;
 
-thread_local! {
-    /// Set while `plan(f)` runs on this thread, and handed to `par`'s threads.
-    static LOCAL_PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
-}
-
 /// See the module's description.
 #[derive(Debug)]
 pub struct Gate {
@@ -79,7 +75,7 @@ impl Gate {
 
     /// What happens now to a change made on this thread.
     pub fn mode(&self) -> Mode {
-        if LOCAL_PLAN.with_borrow(Option::is_some) {
+        if Scope::current().plan.is_some() {
             return Mode::Plan;
         }
         *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,12 +101,14 @@ impl Gate {
     /// change could not be written down beforehand, and whatever `deed` returns.
     pub fn apply<T, E: Into<Fault>>(
         &self,
-        change: Change,
+        mut change: Change,
         deed: impl FnOnce(&Permit) -> Result<T, E>,
     ) -> Result<Outcome<T>, Fault> {
+        let scope = Scope::current();
+        change.origin = change.origin.or(scope.origin);
         match self.mode() {
             Mode::Plan => {
-                let plan = LOCAL_PLAN.with_borrow(Clone::clone).unwrap_or_else(|| self.plan.clone());
+                let plan = scope.plan.unwrap_or_else(|| self.plan.clone());
                 plan.lock().unwrap_or_else(PoisonError::into_inner).push(change);
                 Ok(Outcome::Planned)
             }
@@ -132,7 +130,7 @@ impl Gate {
     /// Runs `f` in plan mode on this thread and returns what it would change.
     pub fn planning<R>(&self, f: impl FnOnce() -> R) -> (R, Vec<Change>) {
         let plan = Plan::default();
-        let result = with_local_plan(Some(plan.clone()), f);
+        let result = Scope { plan: Some(plan.clone()), ..Scope::current() }.enter(f);
         let changes = std::mem::take(&mut *plan.lock().unwrap_or_else(PoisonError::into_inner));
         (result, changes)
     }
@@ -141,34 +139,6 @@ impl Gate {
     pub fn take_plan(&self) -> Vec<Change> {
         std::mem::take(&mut *self.plan.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// A thread's plan, to be carried into the threads it starts.
-#[derive(Debug, Clone)]
-pub struct PlanScope(Option<Plan>);
-
-impl PlanScope {
-    /// The plan of this thread, if it is inside `plan(f)`.
-    pub fn current() -> Self {
-        Self(LOCAL_PLAN.with_borrow(Clone::clone))
-    }
-
-    /// Runs `f` on this thread under that plan.
-    pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
-        with_local_plan(self.0.clone(), f)
-    }
-}
-
-fn with_local_plan<R>(plan: Option<Plan>, f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Plan>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let before = self.0.take();
-            LOCAL_PLAN.with_borrow_mut(|plan| *plan = before);
-        }
-    }
-    let _restore = Restore(LOCAL_PLAN.with_borrow_mut(|current| std::mem::replace(current, plan)));
-    f()
 }
 
 #[cfg(test)]
@@ -200,7 +170,7 @@ mod tests {
     fn planning_on_one_thread_leaves_the_others_alone_and_reaches_those_it_starts() {
         let gate = Gate::new(Mode::Apply, Journal::off());
         let (inside, changes) = gate.planning(|| {
-            let scope = PlanScope::current();
+            let scope = Scope::current();
             std::thread::scope(|s| {
                 let outsider = s.spawn(|| gate.mode());
                 let insider = s.spawn(|| scope.enter(|| gate.apply(change("stop"), |_| Ok::<_, Fault>(()))));

@@ -171,8 +171,11 @@ pub struct Hardware {
     pub nics: Vec<Nic>,
     /// Host devices passed through, by type (`pci`, `usb`, …).
     pub host_devices: Vec<String>,
-    /// Kernel, initrd, firmware, NVRAM and the like: files that QEMU opens when it starts.
+    /// Kernel, initrd, firmware and the like: files that QEMU opens when it starts.
     pub boot_files: Vec<String>,
+    /// The file with the UEFI variables; empty when there is none. A live
+    /// migration carries its contents, a move of the definition does not.
+    pub nvram: String,
     /// Whether memory is backed by hugepages.
     pub hugepages: bool,
     /// Whether the XML asks for the CPU as it is on the host.

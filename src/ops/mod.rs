@@ -1,5 +1,30 @@
-//! Work over several objects. (Stub of this branch: replaced at merge.)
+//! Work over several objects, and the objects themselves: a name and a
+//! connection each, whose every property asks libvirt now.
+//!
+//! Every change goes through the gate here: `Host::change` is the only caller
+//! of [`crate::gate::Gate::apply`] outside tests.
 
-pub mod session;
+mod cpu;
+mod domain;
+mod host;
+mod lanes;
+pub mod migrate;
+mod network;
+pub mod placement;
+mod pool;
+pub mod preflight;
+mod session;
+mod shared;
+mod shell;
+pub mod transfer;
+mod volume;
 
-pub use session::{Host, HostCheck, HostKey, KeyState, Session, Settings};
+pub use cpu::Cpu;
+pub use domain::Domain;
+pub use host::{Host, HostCheck};
+pub use network::Network;
+pub use pool::Pool;
+pub use session::{Session, Settings};
+pub use volume::Volume;
+
+pub use crate::ssh::{HostKey, KeyState};

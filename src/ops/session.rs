@@ -1,164 +1,250 @@
-//! One run's settings and connections. (Stub of this branch: replaced at merge.)
+//! What one run of kvmsh holds: its hosts, its gate, its way to stop.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Host;
+use super::shared::Proofs;
 use crate::gate::{Gate, Journal, Mode};
 use crate::inventory;
-use crate::model::{Cancel, Class, Fault, Inventory, Progress, Prompt, Target};
+use crate::model::suggest::did_you_mean;
+use crate::model::{Cancel, Class, Fault, HostEntry, Inventory, Progress, Prompt, Target};
+use crate::ssh;
 
-/// What the command line decides about a run.
+/// How a run is set up; the command line decides.
 #[derive(Debug)]
 pub struct Settings {
-    /// The hosts.
+    /// The hosts that have names.
     pub inventory: Inventory,
-    /// `-H`: which of them are meant; empty: all.
+    /// Which of them `hosts()` means: names, globs, `@group`, `tag:x`. Empty: all.
     pub select: Vec<String>,
-    /// Apply, plan or read-only.
+    /// What the gate does with changes.
     pub mode: Mode,
     /// Where changes are written down.
     pub journal: Journal,
-    /// `--yes`.
+    /// `--yes`: what would be asked is answered with yes.
     pub assume_yes: bool,
-    /// Someone can answer.
-    pub interactive: bool,
-    /// How often `-v` was given.
-    pub verbose: u8,
-    /// Where progress goes.
+    /// Where progress is shown.
     pub progress: Arc<dyn Progress>,
-    /// Stops everything.
+    /// The one token that stops everything.
     pub cancel: Cancel,
-    /// Whom to ask.
+    /// The person at the terminal, if there is one.
     pub prompt: Option<Arc<dyn Prompt>>,
 }
 
-/// One run.
+/// One run; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Session(Arc<(Settings, Gate)>);
+pub struct Session(Arc<Inner>);
 
-/// The key a host shows. (At merge: `ssh::HostKey`.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostKey {
-    /// Its type: `ssh-ed25519`.
-    pub kind: String,
-    /// `SHA256:…`, as OpenSSH prints it.
-    pub fingerprint: String,
-    /// What the known_hosts files say about it.
-    pub state: KeyState,
-}
-
-/// What the known_hosts files say about a host's key. (At merge: `ssh::KeyState`.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyState {
-    /// It is there.
-    Known {
-        /// File and line.
-        at: String,
-    },
-    /// The host is not there.
-    Unknown {
-        /// Only a `@cert-authority` is there, which kvmsh cannot use.
-        only_authority: bool,
-    },
-    /// Another key is there.
-    Changed {
-        /// File and line of the other key.
-        at: String,
-        /// Type and fingerprint of the other key.
-        known: String,
-    },
-    /// It is there, marked `@revoked`.
-    Revoked {
-        /// File and line.
-        at: String,
-    },
-}
-
-/// What `hosts test` finds out.
 #[derive(Debug)]
-pub struct HostCheck {
-    /// How long a command took over SSH; `None` for this machine.
-    pub ssh: Result<Option<Duration>, Fault>,
-    /// For instance `libvirt 9.0.0, QEMU 7.2.9`.
-    pub libvirt: Result<String, Fault>,
+struct Inner {
+    settings: Settings,
+    gate: Gate,
+    hosts: Mutex<HashMap<String, Host>>,
+    proofs: Proofs,
 }
-
-/// A host.
-#[derive(Debug, Clone)]
-pub struct Host(Target);
 
 impl Session {
     /// A run with these settings.
     pub fn new(mut settings: Settings) -> Self {
         let journal = std::mem::replace(&mut settings.journal, Journal::off());
         let gate = Gate::new(settings.mode, journal);
-        Self(Arc::new((settings, gate)))
+        Self(Arc::new(Inner { settings, gate, hosts: Mutex::default(), proofs: Proofs::default() }))
     }
 
     /// The gate that every change passes.
     pub fn gate(&self) -> &Gate {
-        &self.0.1
+        &self.0.gate
     }
 
-    /// What stops everything.
+    /// The token that stops everything.
     pub fn cancel(&self) -> &Cancel {
-        &self.0.0.cancel
+        &self.0.settings.cancel
     }
 
-    /// The hosts.
+    /// The hosts that have names.
     pub fn inventory(&self) -> &Inventory {
-        &self.0.0.inventory
+        &self.0.settings.inventory
     }
 
-    /// Hosts by pattern.
+    /// Where progress is shown.
+    pub fn progress(&self) -> &Arc<dyn Progress> {
+        &self.0.settings.progress
+    }
+
+    /// The person at the terminal, if there is one.
+    pub fn prompt(&self) -> Option<&Arc<dyn Prompt>> {
+        self.0.settings.prompt.as_ref()
+    }
+
+    /// Whether libvirt is opened read-only.
+    pub fn is_read_only(&self) -> bool {
+        self.0.settings.mode == Mode::ReadOnly
+    }
+
+    /// What was proven of shared storage in this run.
+    pub(super) fn proofs(&self) -> &Proofs {
+        &self.0.proofs
+    }
+
+    /// How hosts' shells are set up.
+    pub(super) fn shell_settings(&self) -> ssh::Settings {
+        ssh::Settings { cancel: self.cancel().clone(), ..ssh::Settings::default() }
+    }
+
+    /// Asks yes or no.
+    ///
+    /// # Errors
+    /// `not_confirmed` when there is nobody to ask and no `--yes`.
+    pub fn confirm(&self, question: &str) -> Result<bool, Fault> {
+        match (self.0.settings.assume_yes, self.prompt()) {
+            (true, _) => Ok(true),
+            (false, Some(prompt)) => Ok(prompt.confirm(question)),
+            (false, None) => {
+                Err(Fault::new("not_confirmed", format!("nobody is here to answer: {question}"))
+                    .class(Class::Refused)
+                    .hint("run it with --yes, or at a terminal"))
+            }
+        }
+    }
+
+    /// A host by its name in the inventory, or by a libvirt URI. Contacts nobody.
+    ///
+    /// # Errors
+    /// `unknown_host` with a suggestion; `invalid_uri`.
+    pub fn host(&self, name_or_uri: &str) -> Result<Host, Fault> {
+        if let Some(host) = self.hosts_known().get(name_or_uri) {
+            return Ok(host.clone());
+        }
+        let entry = match self.inventory().hosts.get(name_or_uri) {
+            Some(entry) => entry.clone(),
+            None if name_or_uri.contains("://") => unlisted(target_of(name_or_uri)?),
+            None => return Err(self.unknown(name_or_uri)),
+        };
+        let host = Host::new(self.clone(), &entry);
+        Ok(self.hosts_known().entry(name_or_uri.to_owned()).or_insert(host).clone())
+    }
+
+    /// A host that the inventory does not have yet.
+    pub fn stranger(&self, target: &Target) -> Host {
+        Host::new(self.clone(), &unlisted(target.clone()))
+    }
+
+    fn hosts_known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Host>> {
+        self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hosts that match any of the patterns (names, globs, `@group`,
+    /// `tag:x`); without patterns those of `--hosts`, or all.
     ///
     /// # Errors
     /// `unknown_host`.
     pub fn hosts(&self, patterns: &[String]) -> Result<Vec<Host>, Fault> {
-        let patterns = if patterns.is_empty() { &self.0.0.select } else { patterns };
-        let chosen = inventory::select(self.inventory(), patterns)?;
-        Ok(chosen.into_iter().map(|host| Host(host.target.clone())).collect())
+        let patterns = if patterns.is_empty() { &self.0.settings.select } else { patterns };
+        let entries = inventory::select(self.inventory(), patterns)?;
+        entries.into_iter().map(|entry| self.host(&entry.target.name)).collect()
     }
 
-    /// A host that is not in the inventory yet.
-    pub fn stranger(&self, target: &Target) -> Host {
-        Host(target.clone())
+    fn unknown(&self, name: &str) -> Fault {
+        let fault =
+            Fault::new("unknown_host", format!("no host `{name}` in the inventory")).class(Class::Connect);
+        let known: Vec<&str> = self.inventory().hosts.keys().map(String::as_str).collect();
+        match did_you_mean(name, known.iter().copied()) {
+            Some(hint) => fault.hint(hint),
+            None if known.is_empty() => fault.hint(format!(
+                "there are no hosts yet: `kvmsh hosts add {name} ADDRESS`, or use a URI such as \
+                 host(\"qemu+ssh://root@ADDRESS/system\")"
+            )),
+            None => fault.hint(format!("known hosts: {}", known[..known.len().min(12)].join(", "))),
+        }
     }
 }
 
-impl Host {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
+fn unlisted(target: Target) -> HostEntry {
+    HostEntry { target, tags: Vec::new(), reserve: None, migration_address: None }
+}
 
-    /// Tries SSH and libvirt.
-    pub fn check(&self) -> HostCheck {
-        let fail = || {
-            Fault::new("connect", "cannot connect: this build has no transport")
-                .class(Class::Connect)
-                .on_host(self.name())
+/// Reads a libvirt URI: `driver[+transport]://[user@][host][:port]/path`.
+fn target_of(uri: &str) -> Result<Target, Fault> {
+    let bad = |why: &str| {
+        Fault::new("invalid_uri", format!("`{uri}` is not a libvirt URI: {why}"))
+            .class(Class::Usage)
+            .hint("for instance qemu+ssh://root@192.0.2.7/system, qemu:///system or test:///default")
+    };
+    let (scheme, rest) = uri.split_once("://").ok_or_else(|| bad("it has no ://"))?;
+    if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+') {
+        return Err(bad("the driver is not a word"));
+    }
+    let (authority, _) = rest.split_once('/').ok_or_else(|| bad("it has no path"))?;
+    if authority.is_empty() {
+        return Ok(Target::local(uri, uri));
+    }
+    let (user, place) = match authority.rsplit_once('@') {
+        Some((user, place)) => (Some(user.to_owned()), place),
+        None => (None, authority),
+    };
+    let (address, port) = split_port(place).ok_or_else(|| bad("the port is not a number"))?;
+    if address.is_empty() || address.starts_with('-') {
+        return Err(bad("the host is not a name"));
+    }
+    let ssh = scheme.ends_with("+ssh");
+    // Options after `?` are libvirt's business; the plain form is built from what the target says.
+    let plain = ssh && !uri.contains('?') && uri.ends_with("/system");
+    Ok(Target { user, port, uri: (!plain).then(|| uri.to_owned()), ..Target::ssh(uri, address) })
+}
+
+/// `host:22`, `[2001:db8::1]:22`, `host`.
+fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
+    if let Some(rest) = place.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        return match rest.strip_prefix(':') {
+            Some(port) => port.parse().ok().map(|port| (address, Some(port))),
+            None => rest.is_empty().then_some((address, None)),
         };
-        let ssh = if self.0.address.is_some() { Err(fail()) } else { Ok(None) };
-        HostCheck { ssh, libvirt: Err(fail()) }
+    }
+    match place.rsplit_once(':') {
+        Some((address, port)) => port.parse().ok().map(|port| (address, Some(port))),
+        None => Some((place, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Silent;
+
+    fn session(hosts: &[&str]) -> Session {
+        let mut inventory = Inventory::default();
+        for name in hosts {
+            inventory.hosts.insert((*name).to_owned(), unlisted(Target::ssh(name, "192.0.2.1")));
+        }
+        Session::new(Settings {
+            inventory,
+            select: Vec::new(),
+            mode: Mode::Apply,
+            journal: Journal::off(),
+            assume_yes: false,
+            progress: Arc::new(Silent),
+            cancel: Cancel::new(),
+            prompt: None,
+        })
     }
 
-    /// The SSH key that the host shows now.
-    ///
-    /// # Errors
-    /// When the host cannot be reached.
-    pub fn host_key(&self) -> Result<HostKey, Fault> {
-        Err(Fault::new("connect", "cannot connect: this build has no transport")
-            .class(Class::Connect)
-            .on_host(self.name()))
+    #[test]
+    fn an_unknown_host_brings_a_suggestion_and_exit_3() {
+        let fault = session(&["h2-a"]).host("h2-q").unwrap_err();
+        assert_eq!((fault.code.as_str(), fault.class), ("unknown_host", Class::Connect));
+        assert_eq!(fault.hint.as_deref(), Some("did you mean `h2-a`?"));
     }
 
-    /// Records the key in known_hosts, and returns that file.
-    ///
-    /// # Errors
-    /// `host_key_changed` or `host_key_revoked` for such a key.
-    pub fn trust_host_key(&self, _key: &HostKey) -> Result<PathBuf, Fault> {
-        Err(Fault::new("connect", "this build has no transport").class(Class::Connect))
+    #[test]
+    fn uris_say_where_to_go() {
+        let target = target_of("qemu+ssh://admin@[2001:db8::1]:2222/system").unwrap();
+        assert_eq!(target.address.as_deref(), Some("2001:db8::1"));
+        assert_eq!((target.user.as_deref(), target.port), (Some("admin"), Some(2222)));
+        assert_eq!(target_of("test:///default").unwrap().address, None);
+        for bad in ["qemu+ssh://", "x y://h/", "qemu+ssh://h:x/system", "qemu+ssh://-oProxy/system"] {
+            assert_eq!(target_of(bad).unwrap_err().code, "invalid_uri", "{bad}");
+        }
     }
 }

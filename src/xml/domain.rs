@@ -173,12 +173,8 @@ pub fn hardware(xml: &str) -> Result<Hardware, Error> {
     let tree = roxmltree::Document::parse(xml).map_err(|error| Error::new("domain", error))?;
     let cpu = tree.root_element().children().find(|node| node.has_tag_name("cpu"));
     let os = domain.os;
-    let boot_files = [os.kernel, os.initrd, os.dtb, os.loader, os.nvram]
-        .into_iter()
-        .flatten()
-        .map(|file| file.text.trim().to_owned())
-        .filter(|path| path.starts_with('/'))
-        .collect();
+    let path = |file: Option<Text>| file.map(|file| file.text.trim().to_owned()).unwrap_or_default();
+    let boot_files = [os.kernel, os.initrd, os.dtb, os.loader].map(path);
     Ok(Hardware {
         virt_type: domain.virt_type,
         arch: os.kind.arch,
@@ -189,7 +185,8 @@ pub fn hardware(xml: &str) -> Result<Hardware, Error> {
         disks: domain.devices.disks.into_iter().map(Disk::from).collect(),
         nics: domain.devices.nics.into_iter().map(Nic::from).collect(),
         host_devices: domain.devices.host_devices.into_iter().map(|device| device.kind).collect(),
-        boot_files,
+        boot_files: boot_files.into_iter().filter(|path| path.starts_with('/')).collect(),
+        nvram: path(os.nvram),
         hugepages: domain.memory_backing.hugepages.is_some(),
     })
 }
@@ -244,10 +241,8 @@ mod tests {
         assert_eq!(hardware.disks[2].source, "rbd:pool/img");
         assert_eq!((hardware.nics[0].kind.as_str(), hardware.nics[0].source.as_str()), ("bridge", "br0"));
         assert_eq!(hardware.host_devices, ["pci"]);
-        assert_eq!(
-            hardware.boot_files,
-            ["/usr/share/OVMF/OVMF_CODE.fd", "/var/lib/libvirt/qemu/nvram/win10_VARS.fd"]
-        );
+        assert_eq!(hardware.boot_files, ["/usr/share/OVMF/OVMF_CODE.fd"]);
+        assert_eq!(hardware.nvram, "/var/lib/libvirt/qemu/nvram/win10_VARS.fd");
         assert!(hardware.hugepages && !hardware.host_passthrough);
         assert_eq!(name(GUEST).unwrap(), "win10");
     }

@@ -1,0 +1,330 @@
+//! A domain on a host.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Host;
+use crate::gate::{Change, Permit};
+use crate::libvirt::{self, UndefineOptions, XmlKind};
+use crate::model::{DomainInfo, DomainState, Fault, Hardware, JobStats};
+use crate::xml;
+
+/// A domain: a name on a host, and libvirt's handle while its connection lives.
+#[derive(Debug, Clone)]
+pub struct Domain {
+    host: Host,
+    name: String,
+    handle: Arc<Mutex<Option<libvirt::Domain>>>,
+}
+
+impl Domain {
+    pub(super) fn of(host: &Host, handle: libvirt::Domain, name: String) -> Self {
+        Self { host: host.clone(), name, handle: Arc::new(Mutex::new(Some(handle))) }
+    }
+
+    /// A domain that a plan would define: changes to it can be planned, it has no properties.
+    pub(super) fn planned(host: &Host, name: String) -> Self {
+        Self { host: host.clone(), name, handle: Arc::default() }
+    }
+
+    /// Its host.
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// libvirt's handle; looked up again when its connection has broken.
+    pub(super) fn handle(&self) -> Result<libvirt::Domain, Fault> {
+        let mut kept = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = kept.as_ref().filter(|handle| handle.connection().is_alive()) {
+            return Ok(handle.clone());
+        }
+        // By UUID where it is known: the name may be another guest's by now.
+        let uuid = kept.as_ref().and_then(|handle| handle.uuid().ok());
+        let found = self.host.ask(|c| match &uuid {
+            Some(uuid) => c.domain_by_uuid(uuid),
+            None => c.domain_by_name(&self.name),
+        });
+        let handle = found.map_err(|fault| fault.on_object("domain", &self.name))?;
+        *kept = Some(handle.clone());
+        Ok(handle)
+    }
+
+    /// Asks libvirt, once more over a new connection when the old one has broken.
+    fn ask<T>(&self, ask: impl Fn(&libvirt::Domain) -> Result<T, libvirt::Error>) -> Result<T, Fault> {
+        let first = ask(&self.handle()?);
+        let answer =
+            if matches!(&first, Err(error) if error.is_lost()) { ask(&self.handle()?) } else { first };
+        answer.map_err(|error| Fault::from(error).on_host(self.host.name()).on_object("domain", &self.name))
+    }
+
+    fn change(
+        &self,
+        action: &str,
+        deed: impl FnOnce(&libvirt::Domain, &Permit) -> Result<(), libvirt::Error>,
+    ) -> Result<(), Fault> {
+        let change = Change::new(self.host.name(), "domain", &self.name, action);
+        self.change_as(change, deed)
+    }
+
+    fn change_as(
+        &self,
+        change: Change,
+        deed: impl FnOnce(&libvirt::Domain, &Permit) -> Result<(), libvirt::Error>,
+    ) -> Result<(), Fault> {
+        self.host
+            .change(change, |permit| {
+                let handle = self.handle()?;
+                deed(&handle, permit).map_err(Fault::from)
+            })
+            .map(drop)
+    }
+
+    /// UUID.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn uuid(&self) -> Result<String, Fault> {
+        self.ask(libvirt::Domain::uuid)
+    }
+
+    /// The number of a running domain.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn id(&self) -> Result<Option<u32>, Fault> {
+        self.ask(libvirt::Domain::id)
+    }
+
+    /// State now.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn state(&self) -> Result<DomainState, Fault> {
+        self.ask(libvirt::Domain::state)
+    }
+
+    /// State, memory, processors.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn info(&self) -> Result<DomainInfo, Fault> {
+        self.ask(libvirt::Domain::info)
+    }
+
+    /// The XML.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn xml(&self, kind: XmlKind) -> Result<String, Fault> {
+        self.ask(|d| d.xml(kind))
+    }
+
+    /// What the XML says of devices, CPU and machine.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn hardware(&self) -> Result<Hardware, Fault> {
+        Ok(xml::domain::hardware(&self.xml(XmlKind::Live)?)?)
+    }
+
+    /// Whether it has a definition.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn is_persistent(&self) -> Result<bool, Fault> {
+        self.ask(libvirt::Domain::is_persistent)
+    }
+
+    /// Whether it starts with the host.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn autostart(&self) -> Result<bool, Fault> {
+        self.ask(libvirt::Domain::autostart)
+    }
+
+    /// Names of its snapshots.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn snapshots(&self) -> Result<Vec<String>, Fault> {
+        match self.ask(libvirt::Domain::snapshots) {
+            Err(fault) if fault.code == "no_support" => Ok(Vec::new()),
+            names => names,
+        }
+    }
+
+    /// Whether a saved memory image waits for the next start.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn has_managed_save(&self) -> Result<bool, Fault> {
+        self.ask(libvirt::Domain::has_managed_save)
+    }
+
+    /// The running job, or with `completed` the last one that ended; over the
+    /// connection for figures, so that it answers during a migration.
+    ///
+    /// # Errors
+    /// `no_domain`, `no_support`.
+    pub fn job(&self, completed: bool) -> Result<JobStats, Fault> {
+        let handle = self.stats_handle()?;
+        handle.job(completed).map_err(|error| self.fault(error))
+    }
+
+    fn fault(&self, error: libvirt::Error) -> Fault {
+        Fault::from(error).on_host(self.host.name()).on_object("domain", &self.name)
+    }
+
+    /// A handle on the connection for figures.
+    pub(super) fn stats_handle(&self) -> Result<libvirt::Domain, Fault> {
+        let connection = self.host.stats_connection()?;
+        let own = self.handle()?;
+        if own.connection().uri() == connection.uri() && connection.uri().starts_with("test:") {
+            return Ok(own);
+        }
+        let uuid = own.uuid().map_err(|error| self.fault(error))?;
+        connection.domain_by_uuid(&uuid).map_err(|error| self.fault(error))
+    }
+
+    /// Starts it; one that runs is left alone.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn start(&self, paused: bool) -> Result<(), Fault> {
+        if self.is_known() && self.state()?.is_active() {
+            return Ok(());
+        }
+        self.change("start", |d, permit| d.start(permit, paused))
+    }
+
+    /// Whether libvirt knows it, which is not so for one that a plan would define.
+    fn is_known(&self) -> bool {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Asks the guest to shut down and waits until it has, at most `limit`; zero does not wait.
+    ///
+    /// # Errors
+    /// `shutdown_timeout` when it still runs then.
+    pub fn shutdown(&self, limit: Duration) -> Result<(), Fault> {
+        if self.is_known() && !self.state()?.is_active() {
+            return Ok(());
+        }
+        let cancel = self.host.session().cancel();
+        let change = Change::new(self.host.name(), "domain", &self.name, "shutdown");
+        let done = self.host.change(change, |permit| -> Result<(), Fault> {
+            let handle = self.handle()?;
+            handle.shutdown(permit).map_err(|error| self.fault(error))?;
+            let began = Instant::now();
+            while !limit.is_zero() {
+                match handle.state() {
+                    Ok(state) if state.is_active() => {}
+                    Ok(_) => break,
+                    // A transient guest is gone when it stops.
+                    Err(error) if error.is_not_found() => break,
+                    Err(error) => return Err(self.fault(error)),
+                }
+                if began.elapsed() >= limit {
+                    return Err(Fault::new(
+                        "shutdown_timeout",
+                        format!("{} has not shut down within {} s", self.name, limit.as_secs()),
+                    )
+                    .hint("the guest may ignore ACPI, or ask its user; destroy() pulls the plug"));
+                }
+                if let Some(stop) = cancel.sleep(Duration::from_millis(200)) {
+                    return Err(stop.fault());
+                }
+            }
+            Ok(())
+        })?;
+        drop(done);
+        Ok(())
+    }
+
+    /// Asks the guest to reboot.
+    ///
+    /// # Errors
+    /// `operation_invalid` when it does not run.
+    pub fn reboot(&self) -> Result<(), Fault> {
+        self.change("reboot", |d, permit| d.reboot(permit))
+    }
+
+    /// The reset button.
+    ///
+    /// # Errors
+    /// `operation_invalid` when it does not run.
+    pub fn reset(&self) -> Result<(), Fault> {
+        self.change("reset", |d, permit| d.reset(permit))
+    }
+
+    /// Pulls the plug; one that is off is left alone.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn destroy(&self, graceful: bool) -> Result<(), Fault> {
+        if self.is_known() && !self.state()?.is_active() {
+            return Ok(());
+        }
+        self.change("destroy", |d, permit| d.destroy(permit, graceful))
+    }
+
+    /// Stops its processors.
+    ///
+    /// # Errors
+    /// `operation_invalid` when it does not run.
+    pub fn suspend(&self) -> Result<(), Fault> {
+        self.change("suspend", |d, permit| d.suspend(permit))
+    }
+
+    /// Lets its processors run again.
+    ///
+    /// # Errors
+    /// `operation_invalid` when it is not paused.
+    pub fn resume(&self) -> Result<(), Fault> {
+        self.change("resume", |d, permit| d.resume(permit))
+    }
+
+    /// Removes its definition.
+    ///
+    /// # Errors
+    /// `operation_invalid` when snapshots, NVRAM or a saved image are there and not named.
+    pub fn undefine(&self, options: UndefineOptions) -> Result<(), Fault> {
+        let mut change = Change::new(self.host.name(), "domain", &self.name, "undefine");
+        if self.is_known() {
+            change = change.before(self.xml(XmlKind::Inactive)?);
+        }
+        self.change_as(change, |d, permit| d.undefine(permit, options))
+    }
+
+    /// Whether it shall start with the host; does nothing where it is so already.
+    ///
+    /// # Errors
+    /// `operation_invalid` for a transient domain.
+    pub fn set_autostart(&self, on: bool) -> Result<(), Fault> {
+        if self.is_known() && self.autostart()? == on {
+            return Ok(());
+        }
+        let action = if on { "autostart" } else { "no autostart" };
+        self.change(action, |d, permit| d.set_autostart(permit, on))
+    }
+
+    /// Aborts its running job.
+    ///
+    /// # Errors
+    /// `operation_invalid` when there is none.
+    pub fn abort_job(&self) -> Result<(), Fault> {
+        let change = Change::new(self.host.name(), "domain", &self.name, "abort job");
+        self.host
+            .change(change, |permit| {
+                let handle = self.stats_handle()?;
+                handle.abort_job(permit).map_err(|error| self.fault(error))
+            })
+            .map(drop)
+    }
+}

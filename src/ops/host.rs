@@ -1,0 +1,556 @@
+//! A host: libvirt and a shell under one name.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::lanes::{Lanes, Place};
+use super::{Cpu, Domain, Network, Pool, Session, Volume};
+use crate::gate::{Change, Outcome, Permit};
+use crate::libvirt::{self, Connection, Hypervisor};
+use crate::model::{
+    Bytes, Class, DomainRow, DomainState, Fault, HostEntry, NodeInfo, NodeMemory, Target, Versions,
+    suggest::did_you_mean,
+};
+use crate::ssh::{self, HostKey, Shell};
+use crate::xml;
+
+/// How long opening a libvirt connection may take. ssh itself gives up
+/// connecting after 5 s; the rest is for a slow daemon.
+const OPEN_LIMIT: Duration = Duration::from_secs(9);
+
+/// A host; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Host(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    session: Session,
+    target: Target,
+    reserve: Bytes,
+    migration_address: Option<String>,
+    shell: Shell,
+    /// For properties, definitions and lifecycle.
+    main: Mutex<Option<Connection>>,
+    /// For figures, job statistics and aborts, which must get through while `main` is busy.
+    stats: Mutex<Option<Connection>>,
+    /// For events.
+    events: Mutex<Option<Connection>>,
+    lanes: Lanes,
+    capabilities: OnceLock<xml::host::HostCapabilities>,
+}
+
+/// Whether a host can be reached both ways.
+#[derive(Debug, Clone)]
+pub struct HostCheck {
+    /// How long SSH took, `None` for this machine; or why it failed.
+    pub ssh: Result<Option<Duration>, Fault>,
+    /// Versions, or why libvirt cannot be reached.
+    pub libvirt: Result<String, Fault>,
+}
+
+impl Host {
+    pub(super) fn new(session: Session, entry: &HostEntry) -> Self {
+        let target = entry.target.clone();
+        let shell = Shell::new(target.clone(), session.shell_settings());
+        Self(Arc::new(Inner {
+            session,
+            shell,
+            reserve: entry.reserve.unwrap_or_default(),
+            migration_address: entry.migration_address.clone(),
+            target,
+            main: Mutex::default(),
+            stats: Mutex::default(),
+            events: Mutex::default(),
+            lanes: Lanes::default(),
+            capabilities: OnceLock::new(),
+        }))
+    }
+
+    /// The name people use.
+    pub fn name(&self) -> &str {
+        &self.0.target.name
+    }
+
+    /// How it is reached.
+    pub fn target(&self) -> &Target {
+        &self.0.target
+    }
+
+    /// The run it belongs to.
+    pub fn session(&self) -> &Session {
+        &self.0.session
+    }
+
+    /// Its shell, over SSH or on this machine.
+    pub fn shell(&self) -> &Shell {
+        &self.0.shell
+    }
+
+    /// Memory that stays free for the host itself when guests are placed there.
+    pub fn reserve(&self) -> Bytes {
+        self.0.reserve
+    }
+
+    /// The address that other hosts send migrations to: the inventory's
+    /// `migration_address`, else its `address`.
+    pub fn migration_address(&self) -> Option<&str> {
+        self.0.migration_address.as_deref().or(self.0.target.address.as_deref())
+    }
+
+    /// Whether the inventory names a network of its own for migrations.
+    pub fn has_migration_address(&self) -> bool {
+        self.0.migration_address.is_some()
+    }
+
+    /// The libvirt URI that stands for it, without kvmsh's own transport options.
+    pub fn uri(&self) -> String {
+        let target = &self.0.target;
+        if let Some(uri) = &target.uri {
+            return uri.clone();
+        }
+        let address = target.address.as_deref().unwrap_or("localhost");
+        let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let user = target.user.as_deref().unwrap_or("root");
+        let port = target.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("qemu+ssh://{user}@{address}{port}/system")
+    }
+
+    /// The URI that libvirt is opened with: over SSH, through the same keys,
+    /// known hosts and jump host as our own sessions.
+    fn transport_uri(&self) -> Result<String, Fault> {
+        let target = &self.0.target;
+        let plain = target.uri.as_ref().is_none_or(|uri| uri.contains("+ssh://") && !uri.contains('?'));
+        if target.address.is_none() || !plain {
+            return Ok(self.uri());
+        }
+        let wrapper = self.0.shell.libvirt_transport()?;
+        let (driver, path) = match &target.uri {
+            Some(uri) => {
+                let (driver, rest) = uri.split_once("://").unwrap_or(("qemu+ssh", ""));
+                (driver.to_owned(), rest.split_once('/').map_or("system", |(_, path)| path).to_owned())
+            }
+            None => ("qemu+ssh".to_owned(), "system".to_owned()),
+        };
+        // The wrapper's ssh_config knows the host by its address, and user and port with it.
+        let address = target.address.as_deref().unwrap_or("localhost");
+        let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        Ok(format!("{driver}://{address}/{path}?command={}&no_tty=1", wrapper.display()))
+    }
+
+    fn open(&self) -> Result<Connection, Fault> {
+        let session = &self.0.session;
+        let uri = self.transport_uri()?;
+        Connection::open(&uri, session.is_read_only(), OPEN_LIMIT, session.cancel()).map_err(|error| {
+            if matches!(error, libvirt::Error::Stopped(_)) { error.into() } else { self.explain(error) }
+        })
+    }
+
+    /// Finds out why libvirt could not be reached, without reading ssh's words:
+    /// first whether SSH works at all, then whether there is a libvirt.
+    fn explain(&self, error: libvirt::Error) -> Fault {
+        let local = self.0.target.address.is_none();
+        if !local && let Err(fault) = self.0.shell.connect() {
+            return Fault::from(fault).class(Class::Connect).on_host(self.name());
+        }
+        let timed_out = matches!(error, libvirt::Error::OpenTimeout { .. });
+        let fault = Fault::from(error).class(Class::Connect).on_host(self.name());
+        if !self.uri().starts_with("qemu") || timed_out {
+            return fault;
+        }
+        let probe = ssh::Probe::script(
+            "PATH=$PATH:/usr/sbin:/sbin; if command -v libvirtd || command -v virtqemud; then exit 0; else exit 7; fi",
+            [""; 0],
+        );
+        let said = fault.to_string();
+        match self.0.shell.probe(&probe.timeout(Duration::from_secs(5))) {
+            Ok(output) if output.status == 7 => {
+                Fault::new("libvirt_missing", format!("libvirt is not installed on {}", self.name()))
+                    .class(Class::Connect)
+                    .on_host(self.name())
+                    .because(said)
+                    .hint("install it there: `apt-get install libvirt-daemon-system qemu-system-x86` on Debian and Ubuntu")
+            }
+            Ok(_) => Fault::new("libvirt_unreachable", format!("the libvirt daemon on {} does not answer", self.name()))
+                .class(Class::Connect)
+                .on_host(self.name())
+                .because(said)
+                .hint("look there: `systemctl status libvirtd.socket virtqemud.socket`; the user must be root or in the group libvirt"),
+            Err(_) => fault,
+        }
+    }
+
+    fn live(&self, slot: &Mutex<Option<Connection>>) -> Result<Connection, Fault> {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = slot.as_ref().filter(|connection| connection.is_alive()) {
+            return Ok(connection.clone());
+        }
+        let connection = self.open()?;
+        *slot = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// The connection for properties, definitions and lifecycle.
+    ///
+    /// # Errors
+    /// Faults of the class [`Class::Connect`], which say what is the matter.
+    pub fn connection(&self) -> Result<Connection, Fault> {
+        self.live(&self.0.main)
+    }
+
+    /// The connection for figures and aborts.
+    ///
+    /// # Errors
+    /// As [`Host::connection`].
+    pub fn stats_connection(&self) -> Result<Connection, Fault> {
+        if self.in_process() { self.connection() } else { self.live(&self.0.stats) }
+    }
+
+    /// The connection for events.
+    ///
+    /// # Errors
+    /// As [`Host::connection`].
+    pub fn events_connection(&self) -> Result<Connection, Fault> {
+        if self.in_process() { self.connection() } else { self.live(&self.0.events) }
+    }
+
+    pub(super) fn migration_place(&self) -> Result<Place, Fault> {
+        self.0.lanes.take(|| self.open())
+    }
+
+    /// The test driver: no daemon, no limit of requests, and each connection
+    /// to a file is a host of its own.
+    fn in_process(&self) -> bool {
+        self.uri().starts_with("test:")
+    }
+
+    /// Asks libvirt, once more over a new connection when the old one has broken.
+    ///
+    /// # Errors
+    /// What libvirt said, with this host's name.
+    pub fn ask<T>(&self, ask: impl Fn(&Connection) -> Result<T, libvirt::Error>) -> Result<T, Fault> {
+        let first = ask(&self.connection()?);
+        let answer =
+            if matches!(&first, Err(error) if error.is_lost()) { ask(&self.connection()?) } else { first };
+        answer.map_err(|error| Fault::from(error).on_host(self.name()))
+    }
+
+    /// Lets a change through the gate.
+    ///
+    /// # Errors
+    /// The gate's refusals, and what the deed said, with this host's name.
+    pub fn change<T, E: Into<Fault>>(
+        &self,
+        change: Change,
+        deed: impl FnOnce(&Permit) -> Result<T, E>,
+    ) -> Result<Outcome<T>, Fault> {
+        let (kind, object) = (change.kind.clone(), change.object.clone());
+        self.0
+            .session
+            .gate()
+            .apply(change, deed)
+            .map_err(|fault| fault.on_host(self.name()).on_object(&kind, &object))
+    }
+
+    /// Whether both ways to the host work; asks at once, keeps what it opens.
+    pub fn check(&self) -> HostCheck {
+        let began = Instant::now();
+        let ssh = match &self.0.target.address {
+            None => Ok(None),
+            Some(_) => self
+                .0
+                .shell
+                .connect()
+                .map(|()| Some(began.elapsed()))
+                .map_err(|error| Fault::from(error).on_host(self.name())),
+        };
+        let libvirt = match &ssh {
+            Err(fault) => Err(fault.clone()),
+            Ok(_) => self.versions().map(|v| format!("libvirt {}, {} {}", v.libvirt, v.driver, v.hypervisor)),
+        };
+        HostCheck { ssh, libvirt }
+    }
+
+    /// The key that the host shows over SSH.
+    ///
+    /// # Errors
+    /// Faults of the class [`Class::Connect`].
+    pub fn host_key(&self) -> Result<HostKey, Fault> {
+        self.0.shell.host_key().map_err(|error| Fault::from(error).on_host(self.name()))
+    }
+
+    /// Writes the key to the known_hosts file and returns that file.
+    ///
+    /// # Errors
+    /// `host_key_changed`, `host_key_revoked`, and what the file system said.
+    pub fn trust_host_key(&self, key: &HostKey) -> Result<PathBuf, Fault> {
+        self.0.shell.trust_host_key(key).map_err(|error| Fault::from(error).on_host(self.name()))
+    }
+
+    /// Whether libvirt answers now.
+    pub fn is_alive(&self) -> bool {
+        self.ask(Connection::hostname).is_ok()
+    }
+
+    /// The host's own name.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn hostname(&self) -> Result<String, Fault> {
+        self.ask(Connection::hostname)
+    }
+
+    /// Versions of libvirt and the hypervisor.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn versions(&self) -> Result<Versions, Fault> {
+        self.ask(Connection::versions)
+    }
+
+    /// Processors and memory.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn node_info(&self) -> Result<NodeInfo, Fault> {
+        self.ask(Connection::node_info)
+    }
+
+    /// Memory now.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn memory(&self) -> Result<NodeMemory, Fault> {
+        self.ask(Connection::memory)
+    }
+
+    /// The capabilities XML.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn capabilities_xml(&self) -> Result<String, Fault> {
+        self.ask(Connection::capabilities)
+    }
+
+    /// The capabilities, read once: they do not change while a daemon runs.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn capabilities(&self) -> Result<&xml::host::HostCapabilities, Fault> {
+        if let Some(known) = self.0.capabilities.get() {
+            return Ok(known);
+        }
+        let read = xml::host::capabilities(&self.capabilities_xml()?)?;
+        Ok(self.0.capabilities.get_or_init(|| read))
+    }
+
+    /// The domain capabilities XML.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn domain_capabilities_xml(&self, of: &Hypervisor) -> Result<String, Fault> {
+        self.ask(|c| c.domain_capabilities(of))
+    }
+
+    /// The host's CPU.
+    pub fn cpu(&self) -> Cpu {
+        Cpu::new(self.clone())
+    }
+
+    /// A domain by name.
+    ///
+    /// # Errors
+    /// `no_domain` with a suggestion.
+    pub fn domain(&self, name: &str) -> Result<Domain, Fault> {
+        match self.ask(|c| c.domain_by_name(name)) {
+            Ok(handle) => Ok(Domain::of(self, handle, name.to_owned())),
+            Err(fault) if fault.code == "no_domain" => {
+                let known = self.domain_names().unwrap_or_default();
+                Err(suggest(fault.on_object("domain", name), name, &known))
+            }
+            Err(fault) => Err(fault.on_object("domain", name)),
+        }
+    }
+
+    fn domain_names(&self) -> Result<Vec<String>, Fault> {
+        Ok(self.domains()?.iter().map(|domain| domain.name().to_owned()).collect())
+    }
+
+    /// All domains, running or not, by name.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn domains(&self) -> Result<Vec<Domain>, Fault> {
+        let mut domains = Vec::new();
+        for handle in self.ask(Connection::domains)? {
+            let name = handle.name().map_err(|error| Fault::from(error).on_host(self.name()))?;
+            domains.push(Domain::of(self, handle, name));
+        }
+        domains.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok(domains)
+    }
+
+    /// What a list shows of all domains, in one round trip, by name.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn domain_rows(&self) -> Result<Vec<DomainRow>, Fault> {
+        let mut rows = self.ask(Connection::rows)?;
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rows)
+    }
+
+    /// Where a domain of this UUID stands here; `None` when there is none.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn domain_state(&self, uuid: &str) -> Result<Option<DomainState>, Fault> {
+        self.ask(|c| match c.domain_by_uuid(uuid).and_then(|domain| domain.state()) {
+            Ok(state) => Ok(Some(state)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Defines a domain, or changes the definition of the one with its name and UUID.
+    ///
+    /// # Errors
+    /// What libvirt said of the XML.
+    pub fn define(&self, xml_text: &str) -> Result<Domain, Fault> {
+        let name = xml::domain::name(xml_text)?;
+        let before = self.ask(|c| match c.domain_by_name(&name) {
+            Ok(domain) => domain.xml(libvirt::XmlKind::Inactive).map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        })?;
+        let mut change = Change::new(self.name(), "domain", &name, "define").after(xml_text);
+        change.before = before;
+        let connection = self.connection()?;
+        let defined = self.change(change, |permit| connection.define_domain(permit, xml_text))?;
+        Ok(match defined {
+            Outcome::Done(handle) => Domain::of(self, handle, name),
+            Outcome::Planned => Domain::planned(self, name),
+        })
+    }
+
+    /// Starts a transient domain.
+    ///
+    /// # Errors
+    /// What libvirt said of the XML.
+    pub fn create(&self, xml_text: &str) -> Result<Domain, Fault> {
+        let name = xml::domain::name(xml_text)?;
+        let change = Change::new(self.name(), "domain", &name, "create").after(xml_text);
+        let connection = self.connection()?;
+        let created = self.change(change, |permit| connection.create_domain(permit, xml_text))?;
+        Ok(match created {
+            Outcome::Done(handle) => Domain::of(self, handle, name),
+            Outcome::Planned => Domain::planned(self, name),
+        })
+    }
+
+    /// A pool by name.
+    ///
+    /// # Errors
+    /// `no_storage_pool` with a suggestion.
+    pub fn pool(&self, name: &str) -> Result<Pool, Fault> {
+        match self.ask(|c| c.pool(name)) {
+            Ok(_) => Ok(Pool::new(self, name)),
+            Err(fault) => {
+                let known: Vec<_> = self.pools()?.iter().map(|pool| pool.name().to_owned()).collect();
+                Err(suggest(fault.on_object("pool", name), name, &known))
+            }
+        }
+    }
+
+    /// All pools by name.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn pools(&self) -> Result<Vec<Pool>, Fault> {
+        let names =
+            self.ask(|c| c.pools()?.iter().map(libvirt::Pool::name).collect::<Result<Vec<_>, _>>())?;
+        Ok(sorted(names).iter().map(|name| Pool::new(self, name)).collect())
+    }
+
+    /// Defines a pool; does not start it.
+    ///
+    /// # Errors
+    /// What libvirt said of the XML.
+    pub fn define_pool(&self, xml_text: &str) -> Result<Pool, Fault> {
+        let name = xml::pool::name("pool", xml_text)?;
+        let change = Change::new(self.name(), "pool", &name, "define").after(xml_text);
+        let connection = self.connection()?;
+        self.change(change, |permit| connection.define_pool(permit, xml_text))?;
+        Ok(Pool::new(self, &name))
+    }
+
+    /// A network by name.
+    ///
+    /// # Errors
+    /// `no_network` with a suggestion.
+    pub fn network(&self, name: &str) -> Result<Network, Fault> {
+        match self.ask(|c| c.network(name)) {
+            Ok(_) => Ok(Network::new(self, name)),
+            Err(fault) => {
+                let known: Vec<_> =
+                    self.networks()?.iter().map(|network| network.name().to_owned()).collect();
+                Err(suggest(fault.on_object("network", name), name, &known))
+            }
+        }
+    }
+
+    /// All networks by name.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn networks(&self) -> Result<Vec<Network>, Fault> {
+        let names =
+            self.ask(|c| c.networks()?.iter().map(libvirt::Network::name).collect::<Result<Vec<_>, _>>())?;
+        Ok(sorted(names).iter().map(|name| Network::new(self, name)).collect())
+    }
+
+    /// Defines a network; does not start it.
+    ///
+    /// # Errors
+    /// What libvirt said of the XML.
+    pub fn define_network(&self, xml_text: &str) -> Result<Network, Fault> {
+        let name = xml::pool::name("network", xml_text)?;
+        let change = Change::new(self.name(), "network", &name, "define").after(xml_text);
+        let connection = self.connection()?;
+        self.change(change, |permit| connection.define_network(permit, xml_text))?;
+        Ok(Network::new(self, &name))
+    }
+
+    /// The volume at a path, in whichever running pool.
+    ///
+    /// # Errors
+    /// `no_storage_vol`.
+    pub fn volume(&self, path: &str) -> Result<Volume, Fault> {
+        let (pool, name) = self
+            .ask(|c| {
+                let volume = c.volume_by_path(path)?;
+                Ok((volume.pool_name()?, volume.name()?))
+            })
+            .map_err(|fault| fault.on_object("volume", path))?;
+        Ok(Volume::new(Pool::new(self, &pool), &name))
+    }
+}
+
+impl PartialEq for Host {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+/// Adds "did you mean" to a fault about a name that is not there.
+pub(super) fn suggest(fault: Fault, name: &str, known: &[String]) -> Fault {
+    match did_you_mean(name, known.iter().map(String::as_str)) {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}

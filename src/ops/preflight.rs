@@ -1,0 +1,465 @@
+//! What would stop a guest from moving, found before the first byte is sent.
+//!
+//! Facts are gathered once per host (one libvirt conversation and one SSH round
+//! trip each), then every guest is judged against every target by a pure
+//! function that returns all blockers at once. The list follows the failures
+//! measured with libvirt 9.0 and QEMU 7.2.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Domain, Host};
+use crate::libvirt::{Hypervisor, XmlKind};
+use crate::model::{Bytes, Class, DomainState, Fault, Hardware, Room};
+use crate::ssh::Probe;
+use crate::xml;
+
+/// QEMU's own memory beside the guest's: page tables (8 bytes for each 4 KiB
+/// page) and 64 MiB for the process and its devices, as KubeVirt estimates it
+/// (GetMemoryOverhead).
+pub fn overhead(memory: Bytes) -> Bytes {
+    Bytes(memory.0 / 512).saturating_add(Bytes::from_mib(64))
+}
+
+/// What stays free for the host itself where the inventory does not say
+/// `reserve`: Nova's `reserved_host_memory_mb`.
+const DEFAULT_RESERVE: Bytes = Bytes::from_mib(512);
+
+/// File systems that libvirt itself takes as shared (virFileIsSharedFSType),
+/// as `stat -f -c %T` spells them.
+const SHARED_FILE_SYSTEMS: [&str; 10] =
+    ["nfs", "nfs4", "cifs", "smb", "smb2", "ceph", "gfs/gfs2", "ocfs2", "gpfs", "afs"];
+
+/// A guest that is to move, with all that the judgement needs.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its name.
+    pub name: String,
+    /// Its UUID.
+    pub uuid: String,
+    /// Its state.
+    pub state: DomainState,
+    /// The most memory it may have.
+    pub memory: Bytes,
+    /// Virtual processors.
+    pub vcpus: u64,
+    /// Devices, CPU, machine.
+    pub hardware: Hardware,
+    /// Names of its snapshots.
+    pub snapshots: Vec<String>,
+    /// Whether a saved memory image waits for its next start.
+    pub managed_save: bool,
+    /// Whether it has a definition.
+    pub persistent: bool,
+}
+
+impl Subject {
+    /// Gathers it from libvirt.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn of(domain: &Domain) -> Result<Self, Fault> {
+        let info = domain.info()?;
+        Ok(Self {
+            uuid: domain.uuid()?,
+            state: info.state,
+            memory: info.max_memory,
+            vcpus: info.vcpus.into(),
+            hardware: xml::domain::hardware(&domain.xml(XmlKind::Live)?)?,
+            snapshots: domain.snapshots()?,
+            managed_save: domain.has_managed_save().unwrap_or(false),
+            persistent: domain.is_persistent()?,
+            name: domain.name().to_owned(),
+        })
+    }
+
+    /// Whether it runs and moves live; otherwise only its definition moves.
+    pub const fn is_live(&self) -> bool {
+        self.state.is_active()
+    }
+
+    /// What it takes on its new host.
+    pub fn demand(&self) -> Bytes {
+        if self.is_live() { self.memory.saturating_add(overhead(self.memory)) } else { Bytes::default() }
+    }
+
+    /// Files the target's QEMU must be able to open; an empty drive has none.
+    fn files(&self) -> impl Iterator<Item = &str> {
+        let disks = self.hardware.disks.iter().filter(|disk| matches!(disk.kind.as_str(), "file" | "block"));
+        let disks = disks.map(|disk| disk.source.as_str());
+        // A moved definition needs its UEFI variables there; a live move carries them.
+        let nvram = (!self.is_live()).then_some(self.hardware.nvram.as_str());
+        let boot = self.hardware.boot_files.iter().map(String::as_str);
+        disks.chain(boot).chain(nvram).filter(|path| path.starts_with('/'))
+    }
+
+    /// Disks whose contents must be the very same at the target.
+    pub fn writable_files(&self) -> impl Iterator<Item = &str> {
+        let disks = self.hardware.disks.iter();
+        disks
+            .filter(|disk| matches!(disk.kind.as_str(), "file" | "block") && !disk.read_only)
+            .map(|disk| disk.source.as_str())
+            .filter(|path| path.starts_with('/'))
+    }
+
+    fn bridges(&self) -> impl Iterator<Item = &str> {
+        self.hardware.nics.iter().filter(|nic| nic.kind == "bridge").map(|nic| nic.source.as_str())
+    }
+
+    fn hypervisor(&self) -> Hypervisor {
+        Hypervisor {
+            emulator: String::new(),
+            arch: self.hardware.arch.clone(),
+            machine: self.hardware.machine.clone(),
+            virt_type: self.hardware.virt_type.clone(),
+        }
+    }
+}
+
+/// One host as the judgement sees it.
+#[derive(Debug, Clone, Default)]
+pub struct HostFacts {
+    /// The inventory's name.
+    pub name: String,
+    /// libvirt's UUID of the host.
+    pub uuid: String,
+    /// The name the daemon gives itself: what the other daemon connects to.
+    pub hostname: String,
+    /// Per architecture and virtualisation type: machine types.
+    pub machines: BTreeMap<(String, String), BTreeSet<String>>,
+    /// CPU model and features, for guests that see the host's CPU.
+    pub cpu: xml::host::HostCpu,
+    /// Networks, and whether each runs.
+    pub networks: BTreeMap<String, bool>,
+    /// Domains: UUID and whether it is active, by name.
+    pub domains: BTreeMap<String, (String, bool)>,
+    /// File system type of each path asked for, or `None` where the path is not there.
+    pub files: BTreeMap<String, Option<String>>,
+    /// Bridges that are there.
+    pub bridges: BTreeSet<String>,
+    /// Host names that could be resolved there.
+    pub resolved: BTreeSet<String>,
+    /// Why the shell could not be asked, if so.
+    pub shell_error: Option<Fault>,
+}
+
+impl HostFacts {
+    /// Asks one host, for what these guests need and these names mean there.
+    ///
+    /// # Errors
+    /// Faults of the connection; a shell that cannot be used is kept in `shell_error`.
+    pub fn gather(host: &Host, subjects: &[Subject], names: &[String]) -> Result<Self, Fault> {
+        let capabilities = host.capabilities()?;
+        let mut machines: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+        for guest in &capabilities.guests {
+            for kind in &guest.virt_types {
+                let all = machines.entry((guest.name.clone(), kind.clone())).or_default();
+                all.extend(guest.machines.iter().cloned());
+            }
+        }
+        let networks = host
+            .ask(|c| c.networks()?.iter().map(|n| Ok((n.name()?, n.is_active()?))).collect::<Result<_, _>>())
+            .or_else(|fault| if fault.code == "no_support" { Ok(BTreeMap::new()) } else { Err(fault) })?;
+        let rows = host.domain_rows()?;
+        let mut facts = Self {
+            name: host.name().to_owned(),
+            uuid: capabilities.uuid.clone(),
+            hostname: host.hostname()?,
+            machines,
+            cpu: capabilities.cpu.clone(),
+            networks,
+            domains: rows.into_iter().map(|r| (r.name, (r.uuid, r.state.is_active()))).collect(),
+            ..Self::default()
+        };
+        if let Err(fault) = facts.ask_shell(host, subjects, names) {
+            facts.shell_error = Some(fault);
+        }
+        Ok(facts)
+    }
+
+    /// Files, bridges and names in one round trip. The answer has one line per question.
+    fn ask_shell(&mut self, host: &Host, subjects: &[Subject], names: &[String]) -> Result<(), Fault> {
+        let files: BTreeSet<&str> = subjects.iter().flat_map(Subject::files).collect();
+        let bridges: BTreeSet<&str> = subjects.iter().flat_map(Subject::bridges).collect();
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let marked = |mark: &str, of: &BTreeSet<&str>| -> Vec<String> {
+            of.iter().flat_map(|word| [mark.to_owned(), (*word).to_owned()]).collect()
+        };
+        let questions = [marked("f", &files), marked("b", &bridges), marked("n", &names)].concat();
+        if questions.is_empty() {
+            return Ok(());
+        }
+        let probe = Probe::script(
+            r#"while [ $# -gt 1 ]; do case $1 in
+f) if [ -e "$2" ]; then stat -L -f -c %T -- "$2"; else echo; fi ;;
+b) if [ -d "/sys/class/net/$2/bridge" ]; then echo yes; else echo; fi ;;
+n) if getent ahosts "$2" >/dev/null 2>&1; then echo yes; else echo; fi ;;
+esac; shift 2; done"#,
+            questions,
+        );
+        let output = host.shell().probe(&probe)?;
+        let text = output.text();
+        let mut lines = text.lines();
+        for file in files {
+            let kind = lines.next().unwrap_or_default();
+            self.files.insert(file.to_owned(), (!kind.is_empty()).then(|| kind.to_owned()));
+        }
+        self.bridges.extend(bridges.into_iter().filter(|_| lines.next() == Some("yes")).map(str::to_owned));
+        self.resolved.extend(names.into_iter().filter(|_| lines.next() == Some("yes")).map(str::to_owned));
+        Ok(())
+    }
+}
+
+impl HostFacts {
+    /// Whether libvirt itself takes the file's storage as shared.
+    pub fn is_shared(&self, file: &str) -> bool {
+        let kind = self.files.get(file).and_then(Option::as_deref);
+        kind.is_some_and(|kind| SHARED_FILE_SYSTEMS.contains(&kind))
+    }
+}
+
+/// What decides beside the facts.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Directories the admin vouches are the same storage on all hosts.
+    pub vouched: Vec<std::path::PathBuf>,
+    /// Disks are copied along, so they need not be shared.
+    pub copy_storage: bool,
+}
+
+/// Everything that would stop `subject` from moving from `source` to `target`,
+/// the CPU aside ([`cpu_blockers`] asks libvirt). Pure.
+pub fn blockers(subject: &Subject, source: &HostFacts, target: &HostFacts, rules: &Rules) -> Vec<Fault> {
+    let mut found = Vec::new();
+    let name = subject.name.as_str();
+    let mut block = |code: &str, message: String, hint: &str| {
+        found.push(
+            Fault::new(code, message)
+                .class(Class::Refused)
+                .hint(hint)
+                .on_host(&target.name)
+                .on_object("domain", name),
+        );
+    };
+
+    if !source.uuid.is_empty() && source.uuid == target.uuid {
+        block(
+            "same_host_uuid",
+            format!("{} and {} have the same host UUID {}", source.name, target.name, target.uuid),
+            "set a host_uuid of its own in libvirtd.conf or virtqemud.conf on one of them (boards without a \
+             serial number share one)",
+        );
+    }
+    match target.domains.get(name) {
+        Some((uuid, _)) if *uuid != subject.uuid => block(
+            "name_taken",
+            format!("{} has another guest called {name}", target.name),
+            "rename one of them, or migrate with `rename`",
+        ),
+        Some((_, true)) => block(
+            "already_active",
+            format!("{name} is active on {} already", target.name),
+            "find out which one is right before anything else: two copies destroy their disks",
+        ),
+        _ => {}
+    }
+    if subject.is_live() {
+        let hardware = &subject.hardware;
+        if target.hostname.starts_with("localhost") {
+            block(
+                "hostname_localhost",
+                format!("{} calls itself {}", target.name, target.hostname),
+                "give it a host name of its own: `hostnamectl set-hostname`",
+            );
+        }
+        match target.machines.get(&(hardware.arch.clone(), hardware.virt_type.clone())) {
+            None => block(
+                "no_hypervisor",
+                format!("{} cannot run {} guests of type {}", target.name, hardware.arch, hardware.virt_type),
+                "install QEMU for that architecture there, or enable KVM",
+            ),
+            Some(machines) if !hardware.machine.is_empty() && !machines.contains(&hardware.machine) => block(
+                "machine_type",
+                format!("QEMU on {} does not know the machine type {}", target.name, hardware.machine),
+                "its QEMU is older; upgrade it, or start the guest with an older machine type",
+            ),
+            Some(_) => {}
+        }
+        for device in &hardware.host_devices {
+            block(
+                "host_device",
+                format!("{name} uses a {device} device of {}", source.name),
+                "detach it before, or shut the guest down",
+            );
+        }
+        for nic in &hardware.nics {
+            match nic.kind.as_str() {
+                "network" => match target.networks.get(&nic.source) {
+                    None => block(
+                        "no_network",
+                        format!("{} has no network {}", target.name, nic.source),
+                        "define and start it there first",
+                    ),
+                    Some(false) => block(
+                        "network_inactive",
+                        format!("network {} does not run on {}", nic.source, target.name),
+                        "start it there first",
+                    ),
+                    Some(true) => {}
+                },
+                "bridge" if target.shell_error.is_none() && !target.bridges.contains(&nic.source) => block(
+                    "no_bridge",
+                    format!("{} has no bridge {}", target.name, nic.source),
+                    "create it there first",
+                ),
+                _ => {}
+            }
+        }
+    }
+    if !subject.persistent && !subject.is_live() {
+        block("transient", format!("{name} has no definition to move"), "it is about to vanish by itself");
+    }
+    if !subject.snapshots.is_empty() {
+        block(
+            "has_snapshots",
+            format!("{name} has {} snapshots; libvirt moves none", subject.snapshots.len()),
+            "delete them, or redefine them at the target afterwards",
+        );
+    }
+    if subject.managed_save && !subject.is_live() {
+        block(
+            "managed_save",
+            format!("{name} has a saved memory image on {}", source.name),
+            "start it, or drop the image, before its definition is moved",
+        );
+    }
+    storage_blockers(subject, source, target, rules, &mut block);
+    found
+}
+
+fn storage_blockers(
+    subject: &Subject,
+    source: &HostFacts,
+    target: &HostFacts,
+    rules: &Rules,
+    block: &mut impl FnMut(&str, String, &str),
+) {
+    if let Some(fault) = target.shell_error.as_ref().or(source.shell_error.as_ref()) {
+        if subject.files().next().is_some() {
+            block(
+                "not_checked",
+                format!("the files of {} could not be checked: {fault}", subject.name),
+                "SSH to both hosts must work; see `kvmsh hosts test`",
+            );
+        }
+        return;
+    }
+    let copied: BTreeSet<&str> =
+        if rules.copy_storage { subject.writable_files().collect() } else { BTreeSet::new() };
+    for file in subject.files().filter(|file| !copied.contains(file)) {
+        if matches!(target.files.get(file), Some(None) | None) {
+            block(
+                "file_missing",
+                format!("{file} does not exist on {}", target.name),
+                "make it available there, or eject it if it is a CD",
+            );
+        }
+    }
+    if rules.copy_storage || !subject.is_live() {
+        return;
+    }
+    for file in subject.writable_files() {
+        let is_vouched = rules.vouched.iter().any(|dir| std::path::Path::new(file).starts_with(dir));
+        let (Some(Some(here)), Some(Some(there))) = (source.files.get(file), target.files.get(file)) else {
+            continue;
+        };
+        let is_block = subject.hardware.disks.iter().any(|disk| disk.source == file && disk.kind == "block");
+        let shared = |kind: &str| SHARED_FILE_SYSTEMS.contains(&kind);
+        if is_block || is_vouched || (shared(here) && shared(there)) {
+            continue;
+        }
+        let (host, kind) = if shared(here) { (&target.name, there) } else { (&source.name, here) };
+        block(
+            "not_shared",
+            format!("{file} is on {kind} on {host}, which is not storage that two hosts share"),
+            "if it is the same storage on both all the same, list its directory under [storage] shared in \
+             hosts.toml; or copy the disks along with copy_storage",
+        );
+    }
+}
+
+/// Why the target's CPU cannot run the guest, asking libvirt there.
+///
+/// # Errors
+/// Faults of the connection.
+pub fn cpu_blockers(
+    subject: &Subject,
+    source: &HostFacts,
+    target: &HostFacts,
+    on: &Host,
+) -> Result<Vec<Fault>, Fault> {
+    let hardware = &subject.hardware;
+    if !subject.is_live() {
+        return Ok(Vec::new());
+    }
+    let refuse = |message: String, hint: &str| {
+        Fault::new("cpu_incompatible", message)
+            .class(Class::Refused)
+            .hint(hint)
+            .on_host(on.name())
+            .on_object("domain", &subject.name)
+    };
+    if hardware.host_passthrough {
+        let same = source.cpu.model == target.cpu.model && source.cpu.features == target.cpu.features;
+        let message = format!(
+            "{} sees the CPU of {} itself (host-passthrough), and that of {} is another one",
+            subject.name, source.name, target.name
+        );
+        let hint = "start it with a named CPU model that both hosts have";
+        return Ok(if same { Vec::new() } else { vec![refuse(message, hint)] });
+    }
+    if hardware.cpu_xml.is_empty() {
+        return Ok(Vec::new());
+    }
+    let compared = on.ask(|c| match c.compare_cpu(&subject.hypervisor(), &hardware.cpu_xml, true) {
+        Ok(_) => Ok(None),
+        Err(error) if error.is_unsupported() || error.is_lost() => Err(error),
+        // Which features, in libvirt's words.
+        Err(error) => Ok(Some(error.to_string())),
+    });
+    match compared {
+        Ok(None) => Ok(Vec::new()),
+        Ok(Some(said)) => {
+            let message = format!("the CPU of {} cannot run {}", on.name(), subject.name);
+            let hint = "start the guest with a CPU model that every host has";
+            Ok(vec![refuse(message, hint).because(said)])
+        }
+        // A driver that cannot compare: the migration itself will tell.
+        Err(fault) if fault.class != Class::Connect && fault.code != "connection_lost" => Ok(Vec::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The room a host has for further guests: never more than what is available
+/// now, nor than what is left when all its guests take all they may.
+///
+/// # Errors
+/// What libvirt said.
+pub fn room(host: &Host) -> Result<Room, Fault> {
+    let memory = host.memory()?;
+    let node = host.node_info()?;
+    let active: Vec<_> = host.domain_rows()?.into_iter().filter(|row| row.state.is_active()).collect();
+    let committed = active.iter().fold(Bytes::default(), |sum, row| {
+        let most = row.max_memory.or(row.memory).unwrap_or_default();
+        sum.saturating_add(most).saturating_add(overhead(most))
+    });
+    let reserve = if host.reserve() == Bytes::default() { DEFAULT_RESERVE } else { host.reserve() };
+    let promised = memory.total.saturating_sub(reserve).saturating_sub(committed);
+    let available = memory.available.saturating_sub(DEFAULT_RESERVE);
+    Ok(Room {
+        name: host.name().to_owned(),
+        free: promised.min(available),
+        total: memory.total,
+        cpus: node.cpus.into(),
+        vcpus: active.iter().filter_map(|row| row.vcpus).sum(),
+    })
+}

@@ -1,0 +1,246 @@
+//! From guests and hosts to moves, and several moves at a time.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use super::migrate::Move;
+use super::preflight::{HostFacts, Rules, Subject, blockers, cpu_blockers, room};
+use super::{Domain, Host, placement};
+use crate::gate::Scope;
+use crate::model::{Fault, Guest, MigrateOptions, MigrateReport, Room, Unplaced};
+
+/// A guest that goes nowhere.
+#[derive(Debug, Clone)]
+pub struct Blocked {
+    /// The guest.
+    pub domain: Domain,
+    /// Whether only memory is lacking.
+    pub lacks_memory: bool,
+    /// Every reason, each naming its host.
+    pub reasons: Vec<Fault>,
+}
+
+/// Moves that can be made, and guests that cannot.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// In the order in which they begin.
+    pub moves: Vec<Move>,
+    /// Guests without a place.
+    pub blocked: Vec<Blocked>,
+}
+
+/// Decides where each of the guests of one host goes.
+///
+/// # Errors
+/// Faults of the connections to the source. A target that cannot be reached is
+/// a blocker for every guest, not an error, unless it is the only one.
+pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> Result<Plan, Fault> {
+    let Some(source) = domains.first().map(Domain::host) else { return Ok(Plan::default()) };
+    let subjects = domains.iter().map(Subject::of).collect::<Result<Vec<_>, _>>()?;
+    let rules =
+        Rules { vouched: source.session().inventory().shared.clone(), copy_storage: options.copy_storage };
+    let (facts, rooms, cpu) = std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            targets.iter().map(|target| scope.spawn(|| ask_target(target, &subjects))).collect();
+        let joined = asked.into_iter().zip(targets).map(|(asked, target)| {
+            asked.join().unwrap_or_else(|_| {
+                Err(Fault::new("defect", "a thread of kvmsh ended badly").on_host(target.name()))
+            })
+        });
+        let mut facts = Vec::new();
+        let mut rooms = Vec::new();
+        for answer in joined {
+            let (fact, room) = match answer {
+                Ok((fact, room)) => (Ok(fact), Some(room)),
+                Err(fault) => (Err(fault), None),
+            };
+            facts.push(fact);
+            rooms.push(room);
+        }
+        let names: Vec<String> =
+            facts.iter().flatten().map(|fact: &HostFacts| fact.hostname.clone()).collect();
+        let here = HostFacts::gather(source, &subjects, &names)?;
+        let cpu = all_cpu_blockers(&subjects, &here, &facts, targets);
+        Ok::<_, Fault>(((here, facts), rooms, cpu))
+    })?;
+    let (here, facts) = facts;
+    if let ([Err(fault)], false) = (facts.as_slice(), subjects.is_empty()) {
+        return Err(fault.clone());
+    }
+    let guests: Vec<Guest> = subjects
+        .iter()
+        .enumerate()
+        .map(|(at, subject)| Guest {
+            name: subject.name.clone(),
+            memory: subject.demand(),
+            vcpus: if subject.is_live() { subject.vcpus } else { 0 },
+            blockers: facts
+                .iter()
+                .enumerate()
+                .map(|(host, fact)| match fact {
+                    Ok(fact) => {
+                        let mut found = blockers(subject, &here, fact, &rules);
+                        found.extend(cpu[host][at].iter().cloned());
+                        found
+                    }
+                    Err(fault) => vec![fault.clone()],
+                })
+                .collect(),
+        })
+        .collect();
+    let rooms: Vec<Room> = rooms
+        .into_iter()
+        .zip(targets)
+        .map(|(room, target)| room.unwrap_or_else(|| nowhere(target)))
+        .collect();
+    let placement = placement::place(&guests, &rooms);
+    let mut moves: Vec<Move> = placement
+        .assigned
+        .into_iter()
+        .map(|assignment| {
+            let subject = &subjects[assignment.guest];
+            let target = &targets[assignment.host];
+            let hostname =
+                facts[assignment.host].as_ref().map(|fact| fact.hostname.as_str()).unwrap_or_default();
+            Move {
+                domain: domains[assignment.guest].clone(),
+                target: target.clone(),
+                why: assignment.why,
+                live: subject.is_live(),
+                memory: subject.memory,
+                vouched: vouched_dirs(subject, &here, &rules),
+                resolvable: here.resolved.contains(hostname),
+            }
+        })
+        .collect();
+    // The large ones first, so that no long tail of one remains; definitions last.
+    moves.sort_by(|a, b| (b.live, b.memory, a.domain.name()).cmp(&(a.live, a.memory, b.domain.name())));
+    let blocked = placement.unplaced.into_iter().map(|unplaced: Unplaced| Blocked {
+        domain: domains[unplaced.guest].clone(),
+        lacks_memory: unplaced.lacks_memory,
+        reasons: unplaced.reasons,
+    });
+    Ok(Plan { moves, blocked: blocked.collect() })
+}
+
+fn ask_target(target: &Host, subjects: &[Subject]) -> Result<(HostFacts, Room), Fault> {
+    Ok((HostFacts::gather(target, subjects, &[])?, room(target)?))
+}
+
+fn nowhere(target: &Host) -> Room {
+    Room {
+        name: target.name().to_owned(),
+        free: Default::default(),
+        total: Default::default(),
+        cpus: 0,
+        vcpus: 0,
+    }
+}
+
+/// Per target and guest; guests with the same CPU are asked about once.
+fn all_cpu_blockers(
+    subjects: &[Subject],
+    here: &HostFacts,
+    facts: &[Result<HostFacts, Fault>],
+    targets: &[Host],
+) -> Vec<Vec<Vec<Fault>>> {
+    facts
+        .iter()
+        .zip(targets)
+        .map(|(fact, target)| {
+            let mut known: HashMap<(String, String), bool> = HashMap::new();
+            subjects
+                .iter()
+                .map(|subject| {
+                    let Ok(fact) = fact else { return Vec::new() };
+                    let key = (subject.hardware.cpu_xml.clone(), subject.hardware.machine.clone());
+                    if known.get(&key) == Some(&true) {
+                        return Vec::new();
+                    }
+                    let found = cpu_blockers(subject, here, fact, target).unwrap_or_else(|fault| vec![fault]);
+                    known.insert(key, found.is_empty());
+                    found
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// The vouched directories that hold disks which libvirt would not take as shared.
+fn vouched_dirs(subject: &Subject, here: &HostFacts, rules: &Rules) -> Vec<PathBuf> {
+    if !subject.is_live() || rules.copy_storage {
+        return Vec::new();
+    }
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    for file in subject.writable_files() {
+        let known_shared = here.is_shared(file);
+        let dir = rules.vouched.iter().find(|dir| std::path::Path::new(file).starts_with(dir));
+        if let Some(dir) = dir.filter(|dir| !known_shared && !dirs.contains(dir)) {
+            dirs.push(dir.clone());
+        }
+    }
+    dirs
+}
+
+/// How many guests move at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Off one source and onto one target; more only share the same link.
+    pub parallel: usize,
+}
+
+/// Makes the moves, several at a time. One that fails never stops the others;
+/// a stop lets none begin any more and waits for those under way.
+///
+/// Returns what became of each, in the order of `moves`; in a plan nothing.
+pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<MigrateReport> {
+    let waiting: Mutex<VecDeque<usize>> = Mutex::new((0..moves.len()).collect());
+    let reports: Mutex<Vec<Option<MigrateReport>>> = Mutex::new(vec![None; moves.len()]);
+    let scope_of_work = Scope::current();
+    let work = || {
+        loop {
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(at) = next else { return };
+            let report = run_one(&moves[at], options);
+            reports.lock().unwrap_or_else(PoisonError::into_inner)[at] = report;
+        }
+    };
+    // In a plan nothing takes time, and the order of the changes is worth more.
+    let planning =
+        moves.first().is_some_and(|one| one.domain.host().session().gate().mode() == crate::gate::Mode::Plan);
+    let workers = if planning { 1 } else { limits.parallel.clamp(1, moves.len().max(1)) };
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| scope_of_work.enter(work));
+        }
+    });
+    reports.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+}
+
+fn run_one(one: &Move, options: &MigrateOptions) -> Option<MigrateReport> {
+    let session = one.domain.host().session();
+    let planning = session.gate().mode() == crate::gate::Mode::Plan;
+    let task: Box<dyn crate::model::Task> =
+        if planning { Box::new(crate::model::Silent) } else { session.progress().task(one.domain.name()) };
+    match one.run(options, task.as_ref()) {
+        Ok(report) => report,
+        Err(fault) => {
+            let source = one.domain.host();
+            let fault = fault.on_host(source.name()).on_object("domain", one.domain.name());
+            task.finish(false, &crate::model::Step { note: fault.to_string(), ..Default::default() });
+            Some(MigrateReport {
+                domain: one.domain.name().to_owned(),
+                source: source.name().to_owned(),
+                target: one.target.name().to_owned(),
+                // Nothing was begun.
+                verdict: crate::model::Verdict::Stayed,
+                live: one.live,
+                elapsed: Default::default(),
+                bytes: Default::default(),
+                downtime: None,
+                error: Some(fault),
+            })
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The course of a script: stops, waits, several things at a time, plans.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Position};
+
+use super::super::error::{Outcome, ScriptFault, misuse};
+use super::super::options::duration;
+use super::super::show;
+use super::session;
+use crate::gate::Scope;
+use crate::model::Fault;
+
+/// What `exit(code)` ends the script with.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Exit(pub(in super::super) u8);
+
+/// How many threads `par` uses where the script does not say: they wait for
+/// hosts, not for processors.
+const DEFAULT_PARALLEL: usize = 16;
+
+fn seconds(function: &str, value: &Dynamic) -> Outcome<Duration> {
+    duration(value).ok_or_else(|| misuse(format!("{function}: seconds are a number, 0 or more")))
+}
+
+/// Maps `f` over `items` on several threads; order kept, every item done.
+fn map_all(
+    ctx: &NativeCallContext<'_>,
+    items: &Array,
+    parallel: usize,
+    f: &FnPtr,
+) -> Outcome<Vec<Outcome<Dynamic>>> {
+    let session = session(ctx)?;
+    let scope = Scope::current();
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<Outcome<Dynamic>>>> = Mutex::new(items.iter().map(|_| None).collect());
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { return };
+            let result = match session.cancel().check() {
+                Ok(()) => f.call_within_context::<Dynamic>(ctx, (item.clone(),)),
+                Err(stop) => Err(stop.into()),
+            };
+            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
+        }
+    };
+    let threads = parallel.clamp(1, items.len().max(1));
+    std::thread::scope(|threads_scope| {
+        for _ in 0..threads {
+            // Script functions need more stack than Rust's 2 MiB in debug builds.
+            let builder = std::thread::Builder::new().stack_size(16 << 20);
+            let spawned = builder.spawn_scoped(threads_scope, || scope.enter(work));
+            if spawned.is_err() {
+                break;
+            }
+        }
+    });
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results
+        .into_iter()
+        .map(|result| {
+            result.ok_or_else(|| Fault::new("no_thread", "the system gives no more threads").into())
+        })
+        .collect()
+}
+
+fn stop_of(error: &EvalAltResult) -> bool {
+    match error {
+        EvalAltResult::ErrorTerminated(..) => true,
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            stop_of(inner)
+        }
+        _ => false,
+    }
+}
+
+fn innermost(error: &EvalAltResult) -> Dynamic {
+    match error {
+        EvalAltResult::ErrorRuntime(value, _) => value.clone(),
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            innermost(inner)
+        }
+        other => Dynamic::from(ScriptFault { fault: Fault::new("script_error", other.to_string()) }),
+    }
+}
+
+fn par_of(ctx: &NativeCallContext<'_>, items: &Array, parallel: usize, f: &FnPtr) -> Outcome<Array> {
+    // The first error in the order of the items; all of them have ended by then.
+    map_all(ctx, items, parallel, f)?.into_iter().collect()
+}
+
+fn try_par_of(ctx: &NativeCallContext<'_>, items: &Array, parallel: usize, f: &FnPtr) -> Outcome<Array> {
+    map_all(ctx, items, parallel, f)?
+        .into_iter()
+        .map(|result| {
+            let mut row = Map::new();
+            let (ok, value, error) = match result {
+                Ok(value) => (true, value, Dynamic::UNIT),
+                Err(error) if stop_of(&error) => return Err(error),
+                Err(error) => (false, Dynamic::UNIT, innermost(&error)),
+            };
+            row.insert("ok".into(), ok.into());
+            row.insert("value".into(), value);
+            row.insert("error".into(), error);
+            Ok(Dynamic::from(row))
+        })
+        .collect()
+}
+
+fn limit_of(function: &str, parallel: i64) -> Outcome<usize> {
+    usize::try_from(parallel)
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| misuse(format!("{function}: the number at a time is 1 or more")))
+}
+
+#[export_module]
+pub(super) mod functions {
+    /// Ends the script with this exit code, 0 to 255. No `catch` sees it.
+    ///
+    /// Example: `if false { exit(5) }`
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit(code: i64) -> Outcome<()> {
+        let code = u8::try_from(code).map_err(|_| misuse("exit: the code is 0 to 255"))?;
+        Err(Box::new(EvalAltResult::ErrorTerminated(Dynamic::from(Exit(code)), Position::NONE)))
+    }
+
+    /// Ends the script with exit code 0.
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit_well() -> Outcome<()> {
+        exit(0)
+    }
+
+    /// Waits; a Ctrl-C or `--timeout` ends the wait at once.
+    ///
+    /// `seconds`: a number, 0 or more, whole or not.
+    ///
+    /// Example: `sleep(0.01)`
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep(ctx: NativeCallContext<'_>, seconds: Dynamic) -> Outcome<()> {
+        let time = super::seconds("sleep", &seconds)?;
+        match session(&ctx)?.cancel().sleep(time) {
+            Some(stop) => Err(stop.fault().into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls `f` every 0.2 s until it returns `true`.
+    ///
+    /// Errors: `wait_timeout` after `seconds`; what `f` throws.
+    ///
+    /// Example: `wait_until(5, || host("test:///default").domain("test").state == "running")`
+    #[rhai_fn(name = "wait_until", return_raw)]
+    pub fn wait_until(ctx: NativeCallContext<'_>, seconds: Dynamic, f: FnPtr) -> Outcome<()> {
+        let limit = super::seconds("wait_until", &seconds)?;
+        let session = session(&ctx)?;
+        let began = Instant::now();
+        loop {
+            let value: Dynamic = f.call_within_context(&ctx, ())?;
+            match value.as_bool() {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(_) => return Err(misuse("wait_until: the function must return true or false")),
+            }
+            if began.elapsed() >= limit {
+                let message = format!("what was waited for did not come within {} s", limit.as_secs_f64());
+                return Err(Fault::new("wait_timeout", message).into());
+            }
+            if let Some(stop) = session.cancel().sleep(Duration::from_millis(200)) {
+                return Err(stop.fault().into());
+            }
+        }
+    }
+
+    /// Calls `f` up to `times` times, with `seconds` between, until it does not
+    /// throw; returns its value.
+    ///
+    /// Errors: what the last call threw.
+    ///
+    /// Example: `retry(3, 0.01, || 42)`
+    #[rhai_fn(name = "retry", return_raw)]
+    pub fn retry(ctx: NativeCallContext<'_>, times: i64, seconds: Dynamic, f: FnPtr) -> Outcome<Dynamic> {
+        let pause = super::seconds("retry", &seconds)?;
+        let session = session(&ctx)?;
+        let mut left = times.max(1);
+        loop {
+            left -= 1;
+            match f.call_within_context::<Dynamic>(&ctx, ()) {
+                Err(error) if left > 0 && !stop_of(&error) => {
+                    if let Some(stop) = session.cancel().sleep(pause) {
+                        return Err(stop.fault().into());
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Calls `f` for each item, up to 16 at a time; returns the values in the order of the items.
+    ///
+    /// Errors: the first one thrown, in that order, after all have ended.
+    ///
+    /// Example: `par([1, 2, 3], |n| n * 2)`
+    #[rhai_fn(name = "par", return_raw)]
+    pub fn par(ctx: NativeCallContext<'_>, items: Array, f: FnPtr) -> Outcome<Array> {
+        par_of(&ctx, &items, DEFAULT_PARALLEL, &f)
+    }
+
+    /// As `par(items, f)`, `n` at a time.
+    ///
+    /// Example: `par([1, 2, 3], 2, |n| n * 2)`
+    #[rhai_fn(name = "par", return_raw)]
+    pub fn par_limited(ctx: NativeCallContext<'_>, items: Array, n: i64, f: FnPtr) -> Outcome<Array> {
+        par_of(&ctx, &items, limit_of("par", n)?, &f)
+    }
+
+    /// As `par`, but errors become rows: each `#{ok, value, error}`.
+    ///
+    /// Example: `try_par([1, 0], |n| 6 / n)`
+    #[rhai_fn(name = "try_par", return_raw)]
+    pub fn try_par(ctx: NativeCallContext<'_>, items: Array, f: FnPtr) -> Outcome<Array> {
+        try_par_of(&ctx, &items, DEFAULT_PARALLEL, &f)
+    }
+
+    /// As `try_par(items, f)`, `n` at a time.
+    ///
+    /// Example: `try_par([1, 0], 1, |n| 6 / n)`
+    #[rhai_fn(name = "try_par", return_raw)]
+    pub fn try_par_limited(ctx: NativeCallContext<'_>, items: Array, n: i64, f: FnPtr) -> Outcome<Array> {
+        try_par_of(&ctx, &items, limit_of("try_par", n)?, &f)
+    }
+
+    /// Runs `f` without changing anything and returns what it would change, an
+    /// array of `#{host, kind, object, action, detail, …}`.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").suspend())`
+    #[rhai_fn(name = "plan", return_raw)]
+    pub fn plan(ctx: NativeCallContext<'_>, f: FnPtr) -> Outcome<Array> {
+        let session = session(&ctx)?;
+        let (result, changes) = session.gate().planning(|| f.call_within_context::<Dynamic>(&ctx, ()));
+        let _value = result?;
+        changes.iter().map(|change| Ok(show::from_serde(change)?)).collect()
+    }
+
+    /// Whether changes are only planned now: under `--plan`, or inside `plan(f)`.
+    ///
+    /// Example: `planning()`
+    #[rhai_fn(name = "planning", return_raw)]
+    pub fn planning(ctx: NativeCallContext<'_>) -> Outcome<bool> {
+        Ok(session(&ctx)?.gate().mode() == crate::gate::Mode::Plan)
+    }
+
+    /// Asks yes or no at the terminal; `--yes` answers yes.
+    ///
+    /// Errors: `not_confirmed` (exit 4) where nobody is there to answer.
+    #[rhai_fn(name = "confirm", return_raw)]
+    pub fn confirm(ctx: NativeCallContext<'_>, question: &str) -> Outcome<bool> {
+        Ok(session(&ctx)?.confirm(question)?)
+    }
+
+    /// Throws an error that `catch` sees and that decides the exit code:
+    /// `kind` is `"failed"` (1), `"usage"` (2), `"refused"` (4) or `"partial"` (5).
+    ///
+    /// `details` may have `code`, `message`, `hint`, `host`, `object`.
+    ///
+    /// Example: `try { fail("refused", #{message: "no"}) } catch (e) { e.message }`
+    #[rhai_fn(name = "fail", return_raw)]
+    pub fn fail(kind: &str, details: Map) -> Outcome<()> {
+        use super::super::super::options::Options;
+        use crate::model::Class;
+        let details = Options::new("fail", &["code", "message", "hint", "host", "object"], details)?;
+        let class = match kind {
+            "failed" => Class::Failed,
+            "usage" => Class::Usage,
+            "refused" => Class::Refused,
+            "partial" => Class::Partial,
+            _ => return Err(misuse(format!("fail: `{kind}` is not failed, usage, refused or partial"))),
+        };
+        let mut fault = Fault::new(
+            details.text("code")?.unwrap_or_else(|| kind.to_owned()),
+            details.text("message")?.unwrap_or_default(),
+        )
+        .class(class);
+        fault.hint = details.text("hint")?;
+        fault.host = details.text("host")?;
+        fault.object = details.text("object")?;
+        Err(fault.into())
+    }
+}

@@ -1,0 +1,77 @@
+//! Hosts, arguments, sizes.
+
+use rhai::plugin::*;
+use rhai::{Array, Dynamic};
+
+use super::super::error::{Outcome, misuse};
+use super::super::options::{size as size_of, texts};
+use super::{array, int, session};
+use crate::model::Bytes;
+use crate::ops::Host as OpsHost;
+
+#[export_module]
+pub(super) mod functions {
+    /// A KVM host.
+    pub type Host = OpsHost;
+
+    /// A host by its name in the inventory, or by a libvirt URI. Contacts nobody yet.
+    ///
+    /// Errors: `unknown_host`, `invalid_uri`.
+    ///
+    /// Example: `host("test:///default").domain("test").state`
+    #[rhai_fn(name = "host", return_raw)]
+    pub fn host(ctx: NativeCallContext<'_>, name_or_uri: &str) -> Outcome<Host> {
+        Ok(session(&ctx)?.host(name_or_uri)?)
+    }
+
+    /// All hosts of the inventory, or those that `--hosts` names.
+    ///
+    /// Example: `hosts().len()`
+    #[rhai_fn(name = "hosts", return_raw)]
+    pub fn hosts(ctx: NativeCallContext<'_>) -> Outcome<Array> {
+        Ok(array(session(&ctx)?.hosts(&[])?))
+    }
+
+    /// The hosts that match: a name, a glob such as `"h2-*"`, `"@group"`,
+    /// `"tag:x"`, or an array of such.
+    ///
+    /// Errors: `unknown_host` for a name, group or tag that there is not.
+    ///
+    /// Example: `hosts("no-such-*").len()`
+    #[rhai_fn(name = "hosts", return_raw)]
+    pub fn hosts_matching(ctx: NativeCallContext<'_>, patterns: Dynamic) -> Outcome<Array> {
+        let patterns = texts("hosts", &patterns)?;
+        Ok(array(session(&ctx)?.hosts(&patterns)?))
+    }
+
+    /// A number of bytes from a text such as `"4GiB"` or `"512M"`; units are binary, `KB`, `MB`, `GB` decimal.
+    ///
+    /// Errors: `invalid_arg`.
+    ///
+    /// Example: `size("4GiB")`
+    #[rhai_fn(name = "size", return_raw)]
+    pub fn size(text: Dynamic) -> Outcome<i64> {
+        Ok(int(size_of(&text)?.0))
+    }
+
+    /// A number of bytes as a person reads it.
+    ///
+    /// Example: `human(1610612736)`
+    #[rhai_fn(name = "human", return_raw)]
+    pub fn human(bytes: i64) -> Outcome<String> {
+        let bytes = u64::try_from(bytes).map_err(|_| misuse("human: a size is not negative"))?;
+        Ok(Bytes(bytes).to_string())
+    }
+
+    /// A variable of the environment, or `()` where it is not set.
+    ///
+    /// Example: `env("HOME")`
+    #[rhai_fn(name = "env")]
+    pub fn env(name: &str) -> Dynamic {
+        // A name with `=` or a zero byte would panic in the standard library.
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Dynamic::UNIT;
+        }
+        std::env::var_os(name).map_or(Dynamic::UNIT, |value| value.to_string_lossy().into_owned().into())
+    }
+}

@@ -1,0 +1,332 @@
+//! Hosts.
+
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, FnPtr, Map};
+use std::time::{Duration, Instant};
+
+use super::super::error::{Outcome, misuse};
+use super::super::options::Options;
+use super::super::show;
+use super::{array, at, int, session};
+use crate::libvirt::{Hypervisor, StatsGroup};
+use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
+use wildmatch::WildMatch;
+
+#[export_module]
+pub(super) mod functions {
+    /// The name people use.
+    ///
+    /// Example: `host("test:///default").name`
+    #[rhai_fn(get = "name", pure)]
+    pub fn name(host: &mut Host) -> String {
+        host.name().to_owned()
+    }
+
+    /// The libvirt URI.
+    ///
+    /// Example: `host("test:///default").uri`
+    #[rhai_fn(get = "uri", pure)]
+    pub fn uri(host: &mut Host) -> String {
+        host.uri()
+    }
+
+    /// The name the host gives itself.
+    ///
+    /// Example: `host("test:///default").hostname`
+    #[rhai_fn(get = "hostname", return_raw, pure)]
+    pub fn hostname(host: &mut Host) -> Outcome<String> {
+        Ok(host.hostname()?)
+    }
+
+    /// libvirt's UUID of the host; empty where the driver has none.
+    ///
+    /// Example: `host("test:///default").uuid`
+    #[rhai_fn(get = "uuid", return_raw, pure)]
+    pub fn uuid(host: &mut Host) -> Outcome<String> {
+        Ok(host.capabilities()?.uuid.clone())
+    }
+
+    /// Versions: `#{libvirt, driver, hypervisor}`.
+    ///
+    /// Example: `host("test:///default").version.driver`
+    #[rhai_fn(get = "version", return_raw, pure)]
+    pub fn version(host: &mut Host) -> Outcome<Map> {
+        let versions = host.versions()?;
+        Ok(Map::from([
+            ("libvirt".into(), versions.libvirt.into()),
+            ("driver".into(), versions.driver.into()),
+            ("hypervisor".into(), versions.hypervisor.into()),
+        ]))
+    }
+
+    /// Processors and memory: `#{arch, cpus, mhz, numa_nodes, sockets, cores, threads, memory}`, memory in bytes.
+    ///
+    /// Example: `host("test:///default").info.cpus`
+    #[rhai_fn(get = "info", return_raw, pure)]
+    pub fn info(host: &mut Host) -> Outcome<Map> {
+        let info = host.node_info()?;
+        Ok(Map::from([
+            ("arch".into(), info.arch.into()),
+            ("cpus".into(), i64::from(info.cpus).into()),
+            ("mhz".into(), i64::from(info.mhz).into()),
+            ("numa_nodes".into(), i64::from(info.numa_nodes).into()),
+            ("sockets".into(), i64::from(info.sockets).into()),
+            ("cores".into(), i64::from(info.cores).into()),
+            ("threads".into(), i64::from(info.threads).into()),
+            ("memory".into(), int(info.memory.0).into()),
+        ]))
+    }
+
+    /// Memory now, in bytes: `#{total, free, available}`; available counts buffers and cache as free.
+    ///
+    /// Example: `human(host("test:///default").memory.total)`
+    #[rhai_fn(get = "memory", return_raw, pure)]
+    pub fn memory(host: &mut Host) -> Outcome<Map> {
+        let memory = host.memory()?;
+        Ok(Map::from([
+            ("total".into(), int(memory.total.0).into()),
+            ("free".into(), int(memory.free.0).into()),
+            ("available".into(), int(memory.available.0).into()),
+        ]))
+    }
+
+    /// The CPU.
+    ///
+    /// Example: `host("test:///default").cpu.model`
+    #[rhai_fn(get = "cpu", pure)]
+    pub fn cpu(host: &mut Host) -> Cpu {
+        host.cpu()
+    }
+
+    /// Whether libvirt answers now. Never throws.
+    ///
+    /// Example: `host("test:///default").alive`
+    #[rhai_fn(get = "alive", pure)]
+    pub fn alive(host: &mut Host) -> bool {
+        host.is_alive()
+    }
+
+    /// A domain by name, running or not.
+    ///
+    /// Errors: `no_domain`, with a suggestion.
+    ///
+    /// Example: `host("test:///default").domain("test")`
+    #[rhai_fn(name = "domain", return_raw, pure)]
+    pub fn domain(host: &mut Host, name: &str) -> Outcome<Domain> {
+        Ok(host.domain(name)?)
+    }
+
+    /// All domains, running or not, by name.
+    ///
+    /// Example: `host("test:///default").domains().len()`
+    #[rhai_fn(name = "domains", return_raw, pure)]
+    pub fn domains(host: &mut Host) -> Outcome<Array> {
+        Ok(array(host.domains()?))
+    }
+
+    /// The domains that match `#{state, name}`: a state in virsh's words
+    /// (`"running"`, `"shut off"`, …), a name or glob. Both are optional.
+    ///
+    /// Example: `host("test:///default").domains(#{state: "running", name: "t*"})`
+    #[rhai_fn(name = "domains", return_raw, pure)]
+    pub fn domains_matching(host: &mut Host, filter: Map) -> Outcome<Array> {
+        let filter = Options::new("domains", &["state", "name"], filter)?;
+        let name = filter.text("name")?.map(|glob| WildMatch::new(&glob));
+        let state = filter.text("state")?;
+        let mut domains = host.domains()?;
+        if let Some(name) = name {
+            domains.retain(|domain| name.matches(domain.name()));
+        }
+        if let Some(state) = state {
+            let words = ["running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended"];
+            if !words.contains(&state.as_str()) {
+                return Err(misuse(format!(
+                    "domains: `{state}` is no state; states are {}",
+                    words.join(", ")
+                )));
+            }
+            let rows = host.domain_rows()?;
+            let matching: std::collections::HashSet<String> =
+                rows.into_iter().filter(|row| row.state.word() == state).map(|row| row.name).collect();
+            domains.retain(|domain| matching.contains(domain.name()));
+        }
+        Ok(array(domains))
+    }
+
+    /// Defines a domain from XML, or changes the definition of the one with its name and UUID.
+    ///
+    /// Errors: what libvirt says of the XML.
+    #[rhai_fn(name = "define", return_raw, pure)]
+    pub fn define(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Domain> {
+        Ok(at(&ctx, || host.define(xml))?)
+    }
+
+    /// Starts a transient domain from XML: it is gone when it stops.
+    ///
+    /// Errors: what libvirt says of the XML.
+    #[rhai_fn(name = "create", return_raw, pure)]
+    pub fn create(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Domain> {
+        Ok(at(&ctx, || host.create(xml))?)
+    }
+
+    /// A storage pool by name.
+    ///
+    /// Errors: `no_storage_pool`, with a suggestion.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").state`
+    #[rhai_fn(name = "pool", return_raw, pure)]
+    pub fn pool(host: &mut Host, name: &str) -> Outcome<Pool> {
+        Ok(host.pool(name)?)
+    }
+
+    /// All storage pools, running or not, by name.
+    ///
+    /// Example: `host("test:///default").pools()`
+    #[rhai_fn(name = "pools", return_raw, pure)]
+    pub fn pools(host: &mut Host) -> Outcome<Array> {
+        Ok(array(host.pools()?))
+    }
+
+    /// Defines a storage pool from XML, or a directory pool from `#{name, path}`; does not start it.
+    ///
+    /// Errors: what libvirt says of the XML; `unknown_option`.
+    #[rhai_fn(name = "define_pool", return_raw, pure)]
+    pub fn define_pool(ctx: NativeCallContext<'_>, host: &mut Host, xml_or_map: Dynamic) -> Outcome<Pool> {
+        let xml = match xml_or_map.clone().try_cast::<Map>() {
+            None => xml_or_map
+                .into_immutable_string()
+                .map_err(|kind| misuse(format!("define_pool takes XML or a map, not {kind}")))?
+                .to_string(),
+            Some(map) => {
+                let map = Options::new("define_pool", &["name", "path", "type"], map)?;
+                if let Some(kind) = map.text("type")?.filter(|kind| kind != "dir") {
+                    return Err(misuse(format!(
+                        "define_pool: a map makes pools of type dir; write {kind} pools as XML"
+                    )));
+                }
+                let need = |key: &'static str| {
+                    map.text(key)?.ok_or_else(|| misuse(format!("define_pool: `{key}` is missing")))
+                };
+                let (name, path) = (need("name")?, need("path")?);
+                crate::xml::build::dir_pool(&name, &path).map_err(crate::model::Fault::from)?
+            }
+        };
+        Ok(at(&ctx, || host.define_pool(&xml))?)
+    }
+
+    /// A virtual network by name.
+    ///
+    /// Errors: `no_network`, with a suggestion.
+    ///
+    /// Example: `host("test:///default").network("default").active`
+    #[rhai_fn(name = "network", return_raw, pure)]
+    pub fn network(host: &mut Host, name: &str) -> Outcome<Network> {
+        Ok(host.network(name)?)
+    }
+
+    /// All virtual networks, running or not, by name.
+    ///
+    /// Example: `host("test:///default").networks()`
+    #[rhai_fn(name = "networks", return_raw, pure)]
+    pub fn networks(host: &mut Host) -> Outcome<Array> {
+        Ok(array(host.networks()?))
+    }
+
+    /// Defines a virtual network from XML; does not start it.
+    ///
+    /// Errors: what libvirt says of the XML.
+    #[rhai_fn(name = "define_network", return_raw, pure)]
+    pub fn define_network(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Network> {
+        Ok(at(&ctx, || host.define_network(xml))?)
+    }
+
+    /// The volume at a path, in whichever running pool.
+    ///
+    /// Errors: `no_storage_volume`.
+    #[rhai_fn(name = "volume", return_raw, pure)]
+    pub fn volume(host: &mut Host, path: &str) -> Outcome<Volume> {
+        Ok(host.volume(path)?)
+    }
+
+    /// Figures of all domains in one call: an array of maps with `name`, `uuid`
+    /// and libvirt's own names (`"state.state"`, `"balloon.current"` in KiB, …).
+    ///
+    /// Example: `host("test:///default").stats()[0].name`
+    #[rhai_fn(name = "stats", return_raw, pure)]
+    pub fn stats(host: &mut Host) -> Outcome<Array> {
+        let rows = host.stats_connection()?.stats(&StatsGroup::ALL).map_err(crate::model::Fault::from)?;
+        Ok(rows
+            .into_iter()
+            .map(|(name, uuid, params)| {
+                let mut row: Map = params.iter().map(|(k, v)| (k.as_str().into(), show::param(v))).collect();
+                row.insert("name".into(), name.into());
+                row.insert("uuid".into(), uuid.into());
+                Dynamic::from(row)
+            })
+            .collect())
+    }
+
+    /// The capabilities XML.
+    ///
+    /// Example: `host("test:///default").capabilities.len() > 0`
+    #[rhai_fn(get = "capabilities", return_raw, pure)]
+    pub fn capabilities(host: &mut Host) -> Outcome<String> {
+        Ok(host.capabilities_xml()?)
+    }
+
+    /// The domain capabilities XML. Options: `emulator`, `arch`, `machine`, `type` (`"kvm"`, `"qemu"`).
+    ///
+    /// Errors: `no_support` for drivers without them.
+    #[rhai_fn(name = "domain_capabilities", return_raw, pure)]
+    pub fn domain_capabilities(host: &mut Host, options: Map) -> Outcome<String> {
+        let options = Options::new("domain_capabilities", &["emulator", "arch", "machine", "type"], options)?;
+        let of = Hypervisor {
+            emulator: options.text("emulator")?.unwrap_or_default(),
+            arch: options.text("arch")?.unwrap_or_default(),
+            machine: options.text("machine")?.unwrap_or_default(),
+            virt_type: options.text("type")?.unwrap_or_default(),
+        };
+        Ok(host.domain_capabilities_xml(&of)?)
+    }
+
+    /// Calls `f` with each lifecycle event `#{domain, uuid, event, detail}` until it returns
+    /// `false`, or `timeout` is over. Filter: `#{domain, event, timeout}`: a name or
+    /// glob, `"started"`, `"stopped"`, …, and seconds. Returns the number of events.
+    ///
+    /// Errors: `connection_lost` when the daemon is gone.
+    ///
+    /// Example: `host("test:///default").events(#{timeout: 0.01}, |e| print(e.domain))`
+    #[rhai_fn(name = "events", return_raw, pure)]
+    pub fn events(ctx: NativeCallContext<'_>, host: &mut Host, filter: Map, f: FnPtr) -> Outcome<i64> {
+        let filter = Options::new("events", &["domain", "event", "timeout"], filter)?;
+        let name = filter.text("domain")?.map(|glob| WildMatch::new(&glob));
+        let kind = filter.text("event")?;
+        let limit = filter.seconds("timeout")?;
+        let cancel = session(&ctx)?.cancel().clone();
+        let fault = |error: crate::libvirt::Error| crate::model::Fault::from(error).on_host(host.name());
+        let events = host.events_connection()?.events().map_err(fault)?;
+        let began = Instant::now();
+        let mut seen = 0;
+        while limit.is_none_or(|limit| began.elapsed() < limit) {
+            cancel.check()?;
+            let Some(event) = events.next(Duration::from_millis(100)).map_err(fault)? else { continue };
+            let wanted = name.as_ref().is_none_or(|glob| glob.matches(&event.domain))
+                && kind.as_deref().is_none_or(|kind| kind == event.event);
+            if !wanted {
+                continue;
+            }
+            seen += 1;
+            let map = Map::from([
+                ("domain".into(), event.domain.into()),
+                ("uuid".into(), event.uuid.into()),
+                ("event".into(), event.event.into()),
+                ("detail".into(), event.detail.into()),
+            ]);
+            let goes_on: Dynamic = f.call_within_context(&ctx, (map,))?;
+            if goes_on.as_bool() == Ok(false) {
+                break;
+            }
+        }
+        Ok(seen)
+    }
+}

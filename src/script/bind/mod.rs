@@ -1,0 +1,90 @@
+//! What scripts can call: one file per object.
+//!
+//! To add a member: one documented function in the object's file. `#[rhai_fn(get
+//! = "name", return_raw, pure)]` makes it a property, without `get` a method;
+//! anything that changes a host is wrapped in [`at`], so that the journal knows
+//! the line of the script.
+
+// The macro exports only what is `pub`.
+#![allow(unreachable_pub)]
+
+mod cpu;
+mod domain;
+mod flow;
+mod global;
+mod host;
+mod moves;
+mod network;
+mod output;
+mod pool;
+mod shell;
+
+use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext, exported_module};
+
+pub(super) use flow::Exit;
+
+use super::error::{Outcome, ScriptFault, misuse};
+use super::options::type_word;
+use crate::gate::{Origin, Scope};
+use crate::model::Fault;
+use crate::ops::{Domain, Host, Session};
+
+/// Registers everything.
+pub(super) fn register(engine: &mut Engine) {
+    engine.build_type::<ScriptFault>();
+    engine.register_global_module(exported_module!(global::functions).into());
+    engine.register_global_module(exported_module!(flow::functions).into());
+    engine.register_global_module(exported_module!(output::functions).into());
+    engine.register_global_module(exported_module!(host::functions).into());
+    engine.register_global_module(exported_module!(shell::functions).into());
+    engine.register_global_module(exported_module!(domain::functions).into());
+    engine.register_global_module(exported_module!(pool::functions).into());
+    engine.register_global_module(exported_module!(network::functions).into());
+    engine.register_global_module(exported_module!(cpu::functions).into());
+    engine.register_global_module(exported_module!(moves::functions).into());
+}
+
+/// The run a function is called in.
+fn session(ctx: &NativeCallContext<'_>) -> Outcome<Session> {
+    ctx.tag()
+        .and_then(|tag| tag.read_lock::<Session>().map(|session| session.clone()))
+        .ok_or_else(|| Fault::new("defect", "the engine has lost its session").into())
+}
+
+/// Runs `f` so that the journal knows which line of which script asked for it.
+fn at<T>(ctx: &NativeCallContext<'_>, f: impl FnOnce() -> T) -> T {
+    let script = ctx.call_source().unwrap_or("script").to_owned();
+    Scope::at(Origin { script, line: ctx.call_position().line().unwrap_or(0) }).enter(f)
+}
+
+/// Wherever a function takes a host, it also takes its name.
+fn host_of(ctx: &NativeCallContext<'_>, function: &str, value: &Dynamic) -> Outcome<Host> {
+    if let Some(host) = value.read_lock::<Host>() {
+        return Ok(host.clone());
+    }
+    match value.read_lock::<ImmutableString>() {
+        Some(name) => Ok(session(ctx)?.host(&name)?),
+        None => Err(misuse(format!("{function} takes a Host or its name, not {}", type_word(value)))),
+    }
+}
+
+/// An array of domains.
+fn domains_of(function: &str, array: &Array) -> Outcome<Vec<Domain>> {
+    array
+        .iter()
+        .map(|item| match item.read_lock::<Domain>() {
+            Some(domain) => Ok(domain.clone()),
+            None => Err(misuse(format!("{function} takes an array of Domains, not {}", type_word(item)))),
+        })
+        .collect()
+}
+
+/// An array of what implements `Into<Dynamic>` one by one.
+fn array<T: Clone + Send + Sync + 'static>(items: impl IntoIterator<Item = T>) -> Array {
+    items.into_iter().map(Dynamic::from).collect()
+}
+
+/// A number of bytes for scripts, which count with signed 64-bit integers.
+fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

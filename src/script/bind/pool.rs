@@ -1,0 +1,266 @@
+//! Storage pools and volumes.
+
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, Map};
+
+use super::super::error::{Outcome, misuse};
+use super::super::options::{Options, size};
+use super::{array, at, int};
+use crate::ops::{Host, Pool as OpsPool, Volume as OpsVolume};
+
+#[export_module]
+pub(super) mod functions {
+    /// A storage pool.
+    pub type Pool = OpsPool;
+
+    /// A volume of a storage pool.
+    pub type Volume = OpsVolume;
+
+    /// Name.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").name`
+    #[rhai_fn(get = "name", pure)]
+    pub fn pool_name(pool: &mut Pool) -> String {
+        pool.name().to_owned()
+    }
+
+    /// Its host.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").host.name`
+    #[rhai_fn(get = "host", pure)]
+    pub fn pool_host(pool: &mut Pool) -> Host {
+        pool.host().clone()
+    }
+
+    /// UUID.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").uuid`
+    #[rhai_fn(get = "uuid", return_raw, pure)]
+    pub fn pool_uuid(pool: &mut Pool) -> Outcome<String> {
+        Ok(pool.uuid()?)
+    }
+
+    /// `inactive`, `building`, `running`, `degraded` or `inaccessible`.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").state`
+    #[rhai_fn(get = "state", return_raw, pure)]
+    pub fn state(pool: &mut Pool) -> Outcome<String> {
+        Ok(pool.info()?.state.to_owned())
+    }
+
+    /// Size in bytes.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").capacity`
+    #[rhai_fn(get = "capacity", return_raw, pure)]
+    pub fn pool_capacity(pool: &mut Pool) -> Outcome<i64> {
+        Ok(int(pool.info()?.capacity.0))
+    }
+
+    /// Bytes used.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").allocation`
+    #[rhai_fn(get = "allocation", return_raw, pure)]
+    pub fn pool_allocation(pool: &mut Pool) -> Outcome<i64> {
+        Ok(int(pool.info()?.allocation.0))
+    }
+
+    /// Bytes free.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").available`
+    #[rhai_fn(get = "available", return_raw, pure)]
+    pub fn available(pool: &mut Pool) -> Outcome<i64> {
+        Ok(int(pool.info()?.available.0))
+    }
+
+    /// `dir`, `netfs`, `logical`, …
+    ///
+    /// Example: `host("test:///default").pool("default-pool").type`
+    #[rhai_fn(get = "type", return_raw, pure)]
+    pub fn kind(pool: &mut Pool) -> Outcome<String> {
+        Ok(pool.type_and_path()?.0)
+    }
+
+    /// The path of its target; empty where it has none.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").path`
+    #[rhai_fn(get = "path", return_raw, pure)]
+    pub fn pool_path(pool: &mut Pool) -> Outcome<String> {
+        Ok(pool.type_and_path()?.1)
+    }
+
+    /// The XML.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").xml.len() > 0`
+    #[rhai_fn(get = "xml", return_raw, pure)]
+    pub fn pool_xml(pool: &mut Pool) -> Outcome<String> {
+        Ok(pool.xml()?)
+    }
+
+    /// Whether it starts with the host.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").autostart`
+    #[rhai_fn(get = "autostart", return_raw, pure)]
+    pub fn pool_autostart(pool: &mut Pool) -> Outcome<bool> {
+        Ok(pool.autostart()?)
+    }
+
+    /// Sets whether it starts with the host.
+    #[rhai_fn(set = "autostart", return_raw, pure)]
+    pub fn set_pool_autostart(ctx: NativeCallContext<'_>, pool: &mut Pool, on: bool) -> Outcome<()> {
+        Ok(at(&ctx, || pool.set_autostart(on))?)
+    }
+
+    /// Makes what it stands on: its directory, its volume group.
+    ///
+    /// Errors: what libvirt says.
+    #[rhai_fn(name = "build", return_raw, pure)]
+    pub fn build(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
+        Ok(at(&ctx, || pool.build())?)
+    }
+
+    /// Starts it; one that runs is left alone.
+    ///
+    /// Errors: what libvirt says.
+    #[rhai_fn(name = "start", return_raw, pure)]
+    pub fn pool_start(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
+        Ok(at(&ctx, || pool.start())?)
+    }
+
+    /// Stops it; its volumes stay. One that is stopped is left alone.
+    ///
+    /// Errors: what libvirt says.
+    #[rhai_fn(name = "stop", return_raw, pure)]
+    pub fn pool_stop(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
+        Ok(at(&ctx, || pool.stop())?)
+    }
+
+    /// Looks again which volumes there are.
+    ///
+    /// Errors: `operation_invalid` when it does not run.
+    #[rhai_fn(name = "refresh", return_raw, pure)]
+    pub fn refresh(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
+        Ok(at(&ctx, || pool.refresh())?)
+    }
+
+    /// Destroys what it stands on. It must be stopped.
+    ///
+    /// Errors: what libvirt says.
+    #[rhai_fn(name = "delete", return_raw, pure)]
+    pub fn pool_delete(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
+        Ok(at(&ctx, || pool.delete())?)
+    }
+
+    /// Removes its definition; what it stands on stays.
+    ///
+    /// Errors: `operation_invalid` when it runs.
+    #[rhai_fn(name = "undefine", return_raw, pure)]
+    pub fn pool_undefine(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
+        Ok(at(&ctx, || pool.undefine())?)
+    }
+
+    /// All volumes by name.
+    ///
+    /// Errors: `operation_invalid` when the pool does not run.
+    ///
+    /// Example: `host("test:///default").pool("default-pool").volumes()`
+    #[rhai_fn(name = "volumes", return_raw, pure)]
+    pub fn volumes(pool: &mut Pool) -> Outcome<Array> {
+        Ok(array(pool.volumes()?))
+    }
+
+    /// A volume by name.
+    ///
+    /// Errors: `no_storage_volume`, with a suggestion.
+    #[rhai_fn(name = "volume", return_raw, pure)]
+    pub fn volume(pool: &mut Pool, name: &str) -> Outcome<Volume> {
+        Ok(pool.volume(name)?)
+    }
+
+    /// Creates a volume. `size`: bytes or a text such as `"4GiB"`, for a qcow2 image; or a map with
+    /// `size`, `format` (`"qcow2"`) and `allocation` (what is taken at once; 0).
+    ///
+    /// Errors: `storage_vol_exist`, …
+    #[rhai_fn(name = "create_volume", return_raw, pure)]
+    pub fn create_volume(
+        ctx: NativeCallContext<'_>,
+        pool: &mut Pool,
+        name: &str,
+        size_or_map: Dynamic,
+    ) -> Outcome<Volume> {
+        let (capacity, allocation, format) = match size_or_map.clone().try_cast::<Map>() {
+            None => (size(&size_or_map)?, None, "qcow2".to_owned()),
+            Some(map) => {
+                let map = Options::new("create_volume", &["size", "format", "allocation"], map)?;
+                let capacity = map.size("size")?.ok_or_else(|| misuse("create_volume: `size` is missing"))?;
+                let format = map.text("format")?.unwrap_or_else(|| "qcow2".to_owned());
+                (capacity, map.size("allocation")?, format)
+            }
+        };
+        Ok(at(&ctx, || pool.create_volume(name, capacity, allocation, &format))?)
+    }
+
+    /// Name.
+    #[rhai_fn(get = "name", pure)]
+    pub fn volume_name(volume: &mut Volume) -> String {
+        volume.name().to_owned()
+    }
+
+    /// Its pool.
+    #[rhai_fn(get = "pool", pure)]
+    pub fn volume_pool(volume: &mut Volume) -> Pool {
+        volume.pool().clone()
+    }
+
+    /// Path on the host.
+    #[rhai_fn(get = "path", return_raw, pure)]
+    pub fn volume_path(volume: &mut Volume) -> Outcome<String> {
+        Ok(volume.path()?)
+    }
+
+    /// `file`, `block`, `dir`, `network`, …
+    #[rhai_fn(get = "type", return_raw, pure)]
+    pub fn volume_kind(volume: &mut Volume) -> Outcome<String> {
+        Ok(volume.info()?.kind.to_owned())
+    }
+
+    /// `raw`, `qcow2`, …
+    #[rhai_fn(get = "format", return_raw, pure)]
+    pub fn format(volume: &mut Volume) -> Outcome<String> {
+        Ok(volume.format()?)
+    }
+
+    /// The size a guest sees, in bytes.
+    #[rhai_fn(get = "capacity", return_raw, pure)]
+    pub fn volume_capacity(volume: &mut Volume) -> Outcome<i64> {
+        Ok(int(volume.info()?.capacity.0))
+    }
+
+    /// The space it takes, in bytes.
+    #[rhai_fn(get = "allocation", return_raw, pure)]
+    pub fn volume_allocation(volume: &mut Volume) -> Outcome<i64> {
+        Ok(int(volume.info()?.allocation.0))
+    }
+
+    /// The XML.
+    #[rhai_fn(get = "xml", return_raw, pure)]
+    pub fn volume_xml(volume: &mut Volume) -> Outcome<String> {
+        Ok(volume.xml()?)
+    }
+
+    /// Deletes it and its data.
+    ///
+    /// Errors: what libvirt says.
+    #[rhai_fn(name = "delete", return_raw, pure)]
+    pub fn volume_delete(ctx: NativeCallContext<'_>, volume: &mut Volume) -> Outcome<()> {
+        Ok(at(&ctx, || volume.delete())?)
+    }
+
+    /// Makes it larger: bytes, or a text such as `"8GiB"`.
+    ///
+    /// Errors: `invalid_arg` for a smaller size.
+    #[rhai_fn(name = "resize", return_raw, pure)]
+    pub fn resize(ctx: NativeCallContext<'_>, volume: &mut Volume, capacity: Dynamic) -> Outcome<()> {
+        let capacity = size(&capacity)?;
+        Ok(at(&ctx, || volume.resize(capacity))?)
+    }
+}

@@ -1,0 +1,51 @@
+//! The engine: limits, stops, output, everything bound.
+
+use std::io::Write;
+
+use rhai::{Dynamic, Engine, OptimizationLevel};
+
+use super::bind;
+use super::error::ScriptFault;
+use super::modules::{Modules, Texts};
+use crate::ops::Session;
+
+/// How many operations pass between two looks at the cancel token.
+const LOOK_EVERY: u64 = 64;
+
+/// Builds the engine for a run.
+pub(super) fn build(session: &Session, texts: &Texts) -> Engine {
+    let mut engine = Engine::new();
+    // Never `Full`: compiling would then call native functions.
+    engine.set_optimization_level(OptimizationLevel::Simple);
+    engine.set_strict_variables(true);
+    engine.set_fail_on_invalid_map_property(true);
+    // The same in debug and release builds; Rhai's own defaults differ.
+    engine.set_max_call_levels(64);
+    engine.set_max_expr_depths(128, 128);
+    engine.set_max_string_size(256 << 20);
+    engine.set_max_array_size(1_000_000);
+    engine.set_max_map_size(100_000);
+    engine.set_default_tag(Dynamic::from(session.clone()));
+    engine.set_module_resolver(Modules::new(texts.clone()));
+
+    let cancel = session.cancel().clone();
+    engine.on_progress(move |operations| {
+        if operations % LOOK_EVERY != 0 {
+            return None;
+        }
+        cancel.stopped().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
+    });
+    engine.on_print(|text| {
+        let mut out = std::io::stdout().lock();
+        // Whoever read our output has gone: nobody is left to tell.
+        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+            std::process::exit(0);
+        }
+    });
+    engine.on_debug(|text, source, position| {
+        let source = source.unwrap_or("script");
+        let _ = writeln!(std::io::stderr(), "{source}:{position:?}: {text}");
+    });
+    bind::register(&mut engine);
+    engine
+}
