@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, Map};
 use super::super::error::Outcome;
 use crate::ops::{Cpu as OpsCpu, Host};
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// The CPU of a host.
     pub type Cpu = OpsCpu;

@@ -15,7 +15,7 @@ use crate::ops::{Domain as OpsDomain, Host, transfer};
 /// How long `shutdown()` waits where the script does not say, in seconds.
 const SHUTDOWN_SECONDS: i64 = 60;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A domain (guest) on a host.
     pub type Domain = OpsDomain;

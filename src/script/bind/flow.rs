@@ -119,7 +119,7 @@ fn limit_of(function: &str, parallel: i64) -> Outcome<usize> {
         .ok_or_else(|| misuse(format!("{function}: the number at a time is 1 or more")))
 }
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// Ends the script with this exit code, 0 to 255. No `catch` sees it.
     ///

@@ -9,7 +9,7 @@ use super::{array, int, session};
 use crate::model::Bytes;
 use crate::ops::Host as OpsHost;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A KVM host.
     pub type Host = OpsHost;

@@ -12,7 +12,7 @@ use crate::libvirt::{Hypervisor, StatsGroup};
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 use wildmatch::WildMatch;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// The name people use.
     ///

@@ -99,7 +99,7 @@ fn refusal(domain: &Domain, target: &Host, reasons: &[Fault]) -> Fault {
         .fold(fault.on_object("domain", domain.name()), |fault, reason| fault.because(reason.message.clone()))
 }
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A decided move, from `placement`.
     pub type Move = crate::ops::migrate::Move;

@@ -6,7 +6,7 @@ use super::super::error::Outcome;
 use super::at;
 use crate::ops::{Host, Network as OpsNetwork};
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A virtual network.
     pub type Network = OpsNetwork;

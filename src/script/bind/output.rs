@@ -9,7 +9,7 @@ use super::super::show;
 use super::session;
 use crate::model::Fault;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A table of an array of maps or objects, as a value that prints as one.
     pub type Table = crate::model::Table;

@@ -8,7 +8,7 @@ use super::super::options::{Options, size};
 use super::{array, at, int};
 use crate::ops::{Host, Pool as OpsPool, Volume as OpsVolume};
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A storage pool.
     pub type Pool = OpsPool;

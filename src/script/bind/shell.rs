@@ -75,7 +75,7 @@ fn write_options(function: &'static str, options: Map) -> Outcome<WriteOptions> 
     Ok(WriteOptions { mode, owner: options.text("owner")?, backup: options.flag("backup")? })
 }
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// Runs a command on the host, over SSH, or here for a local host. A text is a line for `sh`; an array
     /// is a program and its arguments, which no shell takes apart. Returns `#{status, signal, stdout, stderr}`.
