@@ -99,10 +99,12 @@ impl Sshd {
         let keys = Keys::get();
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
+        // Another home: this machine's ~/.bashrc, which bash reads under sshd, is no part of the test.
         let mut config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nUsePAM no\nStrictModes no\nPidFile none\n\
              PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             LogLevel ERROR\nAuthorizedKeysFile {0}/authorized_keys\nTrustedUserCAKeys {1}\n{extra}\n",
+             LogLevel ERROR\nAuthorizedKeysFile {0}/authorized_keys\nTrustedUserCAKeys {1}\n\
+             SetEnv HOME={0}\n{extra}\n",
             dir.path().display(),
             keys.path("ca.pub").display(),
         );
@@ -212,8 +214,9 @@ impl Sshd {
         }
     }
 
-    /// No new connections from now on.
-    pub(crate) fn stop_listening(&mut self) {
+    /// Ends sshd and all its sessions.
+    pub(crate) fn stop(&mut self) {
+        self.signal_sessions("KILL");
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -221,8 +224,6 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        self.signal_sessions("KILL");
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }
