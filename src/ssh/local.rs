@@ -17,7 +17,7 @@ use super::flow::{Collect, Feed, Flow, Sink, Stream};
 use super::limit::{Limit, Stall};
 
 /// How long a stopped command has to end by itself, and to clean up, before it is killed.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Runs the words and passes their input and output on.
 ///

@@ -135,7 +135,9 @@ impl Sshd {
         fs::write(dir.path().join("config"), config).unwrap();
         fs::create_dir(dir.path().join("run")).unwrap();
         fs::set_permissions(dir.path().join("run"), fs::Permissions::from_mode(0o700)).unwrap();
-        let mut argv: Vec<String> = prefix.iter().map(|s| (*s).to_owned()).collect();
+        // It ends with the thread that started it, also when that is killed.
+        let mut argv: Vec<String> = ["setpriv", "--pdeathsig", "KILL"].map(str::to_owned).into();
+        argv.extend(prefix.iter().map(|s| (*s).to_owned()));
         argv.extend([program, "-D", "-e", "-f"].map(str::to_owned));
         argv.push(dir.path().join("config").display().to_string());
         let log = fs::File::create(dir.path().join("log")).unwrap();
