@@ -99,10 +99,12 @@ impl Sshd {
         let keys = Keys::get();
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
+        // Another home: this machine's ~/.bashrc, which bash reads under sshd, is no part of the test.
         let mut config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nUsePAM no\nStrictModes no\nPidFile none\n\
              PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             LogLevel ERROR\nAuthorizedKeysFile {0}/authorized_keys\nTrustedUserCAKeys {1}\n{extra}\n",
+             LogLevel ERROR\nAuthorizedKeysFile {0}/authorized_keys\nTrustedUserCAKeys {1}\n\
+             SetEnv HOME={0}\n{extra}\n",
             dir.path().display(),
             keys.path("ca.pub").display(),
         );
@@ -133,7 +135,9 @@ impl Sshd {
         fs::write(dir.path().join("config"), config).unwrap();
         fs::create_dir(dir.path().join("run")).unwrap();
         fs::set_permissions(dir.path().join("run"), fs::Permissions::from_mode(0o700)).unwrap();
-        let mut argv: Vec<String> = prefix.iter().map(|s| (*s).to_owned()).collect();
+        // It ends with the thread that started it, also when that is killed.
+        let mut argv: Vec<String> = ["setpriv", "--pdeathsig", "KILL"].map(str::to_owned).into();
+        argv.extend(prefix.iter().map(|s| (*s).to_owned()));
         argv.extend([program, "-D", "-e", "-f"].map(str::to_owned));
         argv.push(dir.path().join("config").display().to_string());
         let log = fs::File::create(dir.path().join("log")).unwrap();
@@ -212,8 +216,9 @@ impl Sshd {
         }
     }
 
-    /// No new connections from now on.
-    pub(crate) fn stop_listening(&mut self) {
+    /// Ends sshd and all its sessions.
+    pub(crate) fn stop(&mut self) {
+        self.signal_sessions("KILL");
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -221,8 +226,6 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        self.signal_sessions("KILL");
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }
