@@ -11,5 +11,6 @@ mod modules;
 mod options;
 mod runner;
 mod show;
+mod tables;
 
 pub use runner::{End, Runner, Source};

@@ -197,14 +197,6 @@ impl Shell {
         self.output(&probe.0)
     }
 
-    /// Runs a command of which the operator says that it changes nothing.
-    ///
-    /// # Errors
-    /// As [`Shell::run`].
-    pub fn observe(&self, command: &Command) -> Result<Output, Error> {
-        self.output(command)
-    }
-
     fn output(&self, command: &Command) -> Result<Output, Error> {
         let mut collect = Collect::new(command.output_limit, command.display());
         let mut input = command.stdin.as_slice();
