@@ -133,10 +133,12 @@ impl Running {
 
     /// Ends the whole process group: asks first, then kills.
     fn kill(&mut self) {
-        self.stdin = None;
         let Ok(pid) = i32::try_from(self.child.id()) else { return };
         let group = Pid::from_raw(pid);
         let _ = killpg(group, Signal::SIGTERM);
+        // Not before: at the end of its input the command would begin to clean
+        // up, and the signal would hit what it has started for that.
+        self.stdin = None;
         let until = Instant::now() + GRACE;
         while Instant::now() < until {
             if matches!(self.child.try_wait(), Ok(Some(_))) {

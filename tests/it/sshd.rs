@@ -15,15 +15,27 @@ use tempfile::TempDir;
 /// The passphrase of the encrypted keys.
 pub(crate) const PASSPHRASE: &str = "open sesame";
 
-/// Key pairs made once for all tests: `ed25519`, `rsa`, `ecdsa`, their `-pem`
+/// Key pairs made once and kept in the build directory: `ed25519`, `rsa`, `ecdsa`, their `-pem`
 /// and `-locked` forms, `stranger` (let in nowhere), and a `ca`.
-pub(crate) struct Keys(TempDir);
+pub(crate) struct Keys(PathBuf);
 
 impl Keys {
     pub(crate) fn get() -> &'static Self {
         static KEYS: OnceLock<Keys> = OnceLock::new();
         KEYS.get_or_init(|| {
-            let keys = Self(tempfile::tempdir().unwrap());
+            let keys = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join("ssh-keys"));
+            let done = keys.path("done");
+            fs::create_dir_all(&keys.0).unwrap();
+            // Another test process may be making them.
+            let lock = fs::File::create(keys.path("lock")).unwrap();
+            lock.lock().unwrap();
+            if done.exists() {
+                return keys;
+            }
+            // Left by a run that was killed: ssh-keygen would ask whether to overwrite them.
+            for entry in fs::read_dir(&keys.0).unwrap().flatten().filter(|e| e.file_name() != "lock") {
+                fs::remove_file(entry.path()).unwrap();
+            }
             for (name, args) in [
                 ("ed25519", &["-t", "ed25519", "-N", ""][..]),
                 ("rsa", &["-t", "rsa", "-b", "2048", "-N", ""]),
@@ -48,12 +60,13 @@ impl Keys {
                 &["-I", "id", "-n", "root"],
                 &[&keys.path("certified.pub")],
             );
+            fs::write(done, "").unwrap();
             keys
         })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.join(name)
     }
 
     pub(crate) fn public(&self, name: &str) -> String {
