@@ -35,17 +35,20 @@ pub(super) fn build(session: &Session, texts: &Texts) -> Engine {
         }
         cancel.stopped().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
     });
-    engine.on_print(|text| {
-        let mut out = std::io::stdout().lock();
-        // Whoever read our output has gone: nobody is left to tell.
-        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
-        }
-    });
+    engine.on_print(print);
     engine.on_debug(|text, source, position| {
         let source = source.unwrap_or("script");
         let _ = writeln!(std::io::stderr(), "{source}:{position:?}: {text}");
     });
     bind::register(&mut engine);
     engine
+}
+
+/// A line of data from a script.
+pub(super) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Whoever read our output has gone: nobody is left to tell.
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
 }

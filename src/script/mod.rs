@@ -7,9 +7,12 @@ mod bind;
 mod diagnose;
 mod engine;
 mod error;
+mod help;
 mod modules;
 mod options;
 mod runner;
 mod show;
 
+pub(crate) use help::wrap;
+pub use help::{Entry, Index, Kind, Origin, Topic};
 pub use runner::{End, Runner, Source};

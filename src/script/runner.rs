@@ -3,6 +3,7 @@
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Module, Scope};
 
 use super::bind::Exit;
+use super::help::Index;
 use super::modules::Texts;
 use super::{diagnose, engine, show};
 use crate::model::{Data, Diagnosis};
@@ -78,6 +79,11 @@ impl Runner {
                 vec![diagnose::diagnose(&self.engine, error, &source.name, &self.texts)]
             }
         }
+    }
+
+    /// Everything that can be called, with its documentation.
+    pub fn index(&self) -> Index {
+        Index::new(&self.engine, None)
     }
 
     /// Whether the parser wants more lines.
