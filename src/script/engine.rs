@@ -6,14 +6,14 @@ use rhai::{Dynamic, Engine, OptimizationLevel};
 
 use super::bind;
 use super::error::ScriptFault;
-use super::modules::{Modules, Texts};
+use super::modules::Modules;
 use crate::ops::Session;
 
 /// How many operations pass between two looks at the cancel token.
 const LOOK_EVERY: u64 = 64;
 
 /// Builds the engine for a run.
-pub(super) fn build(session: &Session, texts: &Texts) -> Engine {
+pub(super) fn build(session: &Session, modules: Modules) -> Engine {
     let mut engine = Engine::new();
     // Never `Full`: compiling would then call native functions.
     engine.set_optimization_level(OptimizationLevel::Simple);
@@ -26,7 +26,7 @@ pub(super) fn build(session: &Session, texts: &Texts) -> Engine {
     engine.set_max_array_size(1_000_000);
     engine.set_max_map_size(100_000);
     engine.set_default_tag(Dynamic::from(session.clone()));
-    engine.set_module_resolver(Modules::new(texts.clone()));
+    engine.set_module_resolver(modules);
 
     let cancel = session.cancel().clone();
     engine.on_progress(move |operations| {

@@ -8,6 +8,8 @@ mod diagnose;
 mod engine;
 mod error;
 mod help;
+mod incomplete;
+mod line;
 mod modules;
 mod options;
 mod runner;
