@@ -10,8 +10,10 @@
 
 mod cpu;
 mod domain;
+mod error;
 mod flow;
 mod global;
+mod help;
 mod host;
 mod moves;
 mod network;
@@ -31,7 +33,8 @@ use crate::ops::{Domain, Host, Session};
 
 /// Registers everything.
 pub(super) fn register(engine: &mut Engine) {
-    engine.build_type::<ScriptFault>();
+    engine.register_global_module(exported_module!(error::functions).into());
+    engine.register_global_module(exported_module!(help::functions).into());
     engine.register_global_module(exported_module!(global::functions).into());
     engine.register_global_module(exported_module!(flow::functions).into());
     engine.register_global_module(exported_module!(output::functions).into());
