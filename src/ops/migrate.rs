@@ -337,6 +337,9 @@ fn final_step(report: &MigrateReport, memory: Bytes) -> Step {
         (None, None) if report.live => format!("→ {}   {}", report.target, seconds(report.elapsed)),
         (None, None) => format!("→ {}   definition, {}", report.target, seconds(report.elapsed)),
     };
+    if report.error.is_some() {
+        return Step { note, ..Step::default() };
+    }
     let rate = (report.live && report.bytes.0 > 0)
         .then(|| Bytes((report.bytes.0 as f64 / report.elapsed.as_secs_f64().max(0.001)) as u64));
     Step { done: 1, total: 1, size: report.live.then_some(memory), rate, note }
