@@ -8,7 +8,7 @@ use crate::model::Fault;
 pub(super) type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
 /// The object that `catch (err)` gets: `err.code`, `err.message`, `err.hint`,
-/// `err.host`, `err.object`, `err.causes`.
+/// `err.host`, `err.object`, `err.causes`, and `err.kind`, which decides the exit code.
 #[derive(Debug, Clone, CustomType)]
 #[rhai_type(name = "Error", extra = Self::build)]
 pub(super) struct ScriptFault {
@@ -21,6 +21,7 @@ impl ScriptFault {
         let text = |text: &Option<String>| text.clone().map_or(Dynamic::UNIT, Dynamic::from);
         builder
             .with_get("code", |e: &mut Self| e.fault.code.clone())
+            .with_get("kind", |e: &mut Self| e.fault.class.word().to_owned())
             .with_get("message", |e: &mut Self| e.fault.message.clone())
             .with_get("hint", move |e: &mut Self| text(&e.fault.hint))
             .with_get("host", move |e: &mut Self| text(&e.fault.host))
