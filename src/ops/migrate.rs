@@ -8,7 +8,7 @@ use super::{Domain, Host};
 use crate::gate::{Change, Outcome, Permit};
 use crate::libvirt::{self, MigrateCall};
 use crate::model::{
-    Bytes, Class, DomainState, Fault, JobStats, MigrateOptions, MigrateReport, Step, Task, Verdict,
+    Bytes, Class, DomainState, Fault, JobStats, MigrateOptions, MigrateReport, Step, Task, Verdict, finishing,
 };
 
 /// How often figures are asked for and stops are looked at.
@@ -123,14 +123,20 @@ impl Move {
             }
         });
         let name = options.rename.as_deref().unwrap_or(self.domain.name());
-        let verdict = self.verdict(&uuid);
-        if autostart && verdict == Verdict::Moved && !options.transient {
+        let verdict = finishing(|| self.verdict(&uuid));
+        let mut report = self.report(began, &verdict, result.err(), &watch);
+        if autostart && verdict.word() == "moved" && !options.transient {
             // libvirt carries the definition, not the autostart mark.
-            if let Ok(domain) = self.target.ask(|c| c.domain_by_name(name)) {
-                domain.set_autostart(permit, true)?;
+            let marked = finishing(|| {
+                self.target
+                    .ask(|c| c.domain_by_name(name).and_then(|domain| domain.set_autostart(permit, true)))
+            });
+            if let Err(fault) = marked {
+                let message = format!("{name} was moved, but does not start with {} yet", self.target.name());
+                let fault = Fault::new("autostart_lost", message).because(fault.message);
+                report.error = Some(fault.on_host(self.target.name()).on_object("domain", name));
             }
         }
-        let report = self.report(began, &verdict, result.err(), &watch);
         task.finish(report.error.is_none(), &final_step(&report, self.memory));
         Ok(report)
     }
@@ -246,8 +252,7 @@ impl<'a> Watch<'a> {
         }
         if self.given_up.is_some() {
             // Too early there is no job yet, too late none any more: try again at the next look.
-            let handle = self.one.domain.stats_handle();
-            let _ = handle.map(|handle| handle.abort_job(permit));
+            let _ = finishing(|| self.one.domain.stats_handle()).map(|handle| handle.abort_job(permit));
         }
     }
 

@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Host;
 use crate::gate::{Change, Outcome};
-use crate::model::{Class, Fault};
+use crate::model::{Class, Fault, finishing};
 use crate::ssh::{Command, WriteOptions};
 
 /// Directory and the two hosts, in the order of their names.
@@ -45,6 +46,9 @@ impl Proofs {
     }
 }
 
+/// How long the removal of a token may take.
+const CLEAR: Duration = Duration::from_secs(10);
+
 fn one_way(dir: &Path, writer: &Host, reader: &Host) -> Result<(), Fault> {
     let id = uuid::Uuid::new_v4();
     let path = dir.join(format!(".kvmsh-probe-{id}")).display().to_string();
@@ -58,7 +62,8 @@ fn one_way(dir: &Path, writer: &Host, reader: &Host) -> Result<(), Fault> {
             Ok(None) => Ok(false),
             Err(error) => Err(error),
         };
-        let removed = writer.shell().run(permit, &Command::argv(["rm", "-f", "--", &path]));
+        let remove = Command::argv(["rm", "-f", "--", &path]).timeout(Some(CLEAR));
+        let removed = finishing(|| writer.shell().run(permit, &remove));
         let seen = seen?;
         removed?;
         Ok(seen)
