@@ -31,7 +31,7 @@ fn begin(lab: &Lab, guest: &Guest<'_>, options: &[&str]) -> Child {
 fn evacuate_after_all(lab: &Lab, guests: &[Guest<'_>]) {
     lab.shape("h2-a", "off");
     // As fast as the cable now is, an endless guest needs to be slowed down all the same.
-    evacuate(lab, &[], &["--auto_converge"]).ends(0).prints(&["h2-a is empty: "]);
+    evacuate(lab, &[], &["--auto-converge"]).ends(0).prints(&["h2-a is empty: "]);
     wait_settled(lab, guests, "h2-b");
 }
 
