@@ -8,7 +8,7 @@ use super::{Domain, Host};
 use crate::gate::{Change, Outcome, Permit};
 use crate::libvirt::{self, MigrateCall};
 use crate::model::{
-    Bytes, Class, DomainState, Fault, JobStats, MigrateOptions, MigrateReport, Step, Task, Verdict,
+    Bytes, Class, DomainState, Fault, JobStats, MigrateOptions, MigrateReport, Step, Task, Verdict, finishing,
 };
 
 /// How often figures are asked for and stops are looked at.
@@ -130,14 +130,20 @@ impl Move {
             }
         });
         let name = options.rename.as_deref().unwrap_or(self.domain.name());
-        let verdict = self.verdict(&uuid, options);
-        if autostart && verdict == Verdict::Moved && !options.transient {
+        let verdict = finishing(|| self.verdict(&uuid, options));
+        let mut report = self.report(began, &verdict, result.err(), &watch, name);
+        if autostart && verdict.word() == "moved" && !options.transient {
             // libvirt carries the definition, not the autostart mark.
-            if let Ok(domain) = self.target.ask(|c| c.domain_by_name(name)) {
-                domain.set_autostart(permit, true)?;
+            let marked = finishing(|| {
+                self.target
+                    .ask(|c| c.domain_by_name(name).and_then(|domain| domain.set_autostart(permit, true)))
+            });
+            if let Err(fault) = marked {
+                let message = format!("{name} was moved, but does not start with {} yet", self.target.name());
+                let fault = Fault::new("autostart_lost", message).because(fault.message);
+                report.error = Some(fault.on_host(self.target.name()).on_object("domain", name));
             }
         }
-        let report = self.report(began, &verdict, result.err(), &watch, name);
         task.finish(report.error.is_none(), &final_step(&report, self.memory));
         Ok(report)
     }
@@ -261,7 +267,11 @@ impl<'a> Watch<'a> {
         }
         if self.given_up.is_some() {
             // Too early there is no job yet, too late none any more: try again at the next look.
-            let _ = self.handle.abort_job(permit);
+            if self.handle.abort_job(permit).is_err_and(|error| error.is_lost())
+                && let Ok(handle) = finishing(|| self.one.domain.stats_handle())
+            {
+                self.handle = handle;
+            }
         }
     }
 
