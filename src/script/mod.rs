@@ -14,6 +14,7 @@ mod modules;
 mod options;
 mod runner;
 mod show;
+mod tables;
 
 pub(crate) use help::wrap;
 pub use help::{Entry, Index, Kind, Origin, Topic};
