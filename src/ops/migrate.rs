@@ -191,10 +191,13 @@ impl Move {
             .then(|| self.target.domain(name).and_then(|domain| domain.job(true)).ok())
             .flatten()
             .or_else(|| watch.last.clone());
-        let error = match (moved, watch.given_up.clone()) {
-            (true, _) => None,
-            (false, Some(fault)) => Some(fault),
-            (false, None) => Some(match error {
+        let error = match (verdict, watch.given_up.clone()) {
+            (Verdict::Moved, _) => None,
+            (Verdict::MovedSourceSilent, _) => {
+                Some(Fault::new("source_silent", "whether the source has let go of it is not known"))
+            }
+            (_, Some(fault)) => Some(fault),
+            (_, None) => Some(match error {
                 Some(error) => Fault::from(error),
                 None => Fault::new("migration_lost", "libvirt reported success"),
             }),
