@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[allow(unreachable_pub)]
 #[path = "../tests/lab/mod.rs"]
 mod lab;
 

@@ -126,14 +126,15 @@ mod tests {
 
     #[test]
     fn a_row_says_what_was_done_how_it_ended_and_which_line_asked() {
-        let origin = Some(Origin { script: "evacuate.rhai".into(), line: 12 });
+        let mut what = Change::new("h2-a", "domain", "web1", "start");
+        what.origin = Some(Origin { script: "evacuate.rhai".into(), line: 12 });
         let entry = Entry {
             time: "2026-03-10T12:00:00Z".parse().unwrap(),
             run: "cafe0123".into(),
             change: 1,
             phase: Phase::Begin,
             user: "root".into(),
-            what: Change::new("h2-a", "domain", "web1", "start").from(origin),
+            what,
             result: None,
             error: None,
         };

@@ -7,7 +7,7 @@ use rhai::{Dynamic, Engine, OptimizationLevel};
 
 use super::bind;
 use super::error::ScriptFault;
-use super::modules::{Modules, Texts};
+use super::modules::Modules;
 use crate::ops::Session;
 
 /// How many operations pass between two looks at the cancel token.
@@ -39,7 +39,7 @@ impl Lookup {
 }
 
 /// Builds the engine for a run.
-pub(super) fn build(session: &Session, texts: &Texts, lookup: Lookup) -> Engine {
+pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup) -> Engine {
     let mut engine = Engine::new_raw();
     engine.set_max_strings_interned(INTERNED);
     engine.register_global_module(match lookup {
@@ -57,7 +57,7 @@ pub(super) fn build(session: &Session, texts: &Texts, lookup: Lookup) -> Engine 
     engine.set_max_array_size(1_000_000);
     engine.set_max_map_size(100_000);
     engine.set_default_tag(Dynamic::from(session.clone()));
-    engine.set_module_resolver(Modules::new(texts.clone()));
+    engine.set_module_resolver(modules);
 
     let cancel = session.cancel().clone();
     engine.on_progress(move |operations| {
@@ -66,17 +66,20 @@ pub(super) fn build(session: &Session, texts: &Texts, lookup: Lookup) -> Engine 
         }
         cancel.stopped().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
     });
-    engine.on_print(|text| {
-        let mut out = std::io::stdout().lock();
-        // Whoever read our output has gone: nobody is left to tell.
-        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
-        }
-    });
+    engine.on_print(print);
     engine.on_debug(|text, source, position| {
         let source = source.unwrap_or("script");
         let _ = writeln!(std::io::stderr(), "{source}:{position:?}: {text}");
     });
     bind::register(&mut engine, lookup);
     engine
+}
+
+/// A line of data from a script.
+pub(super) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Whoever read our output has gone: nobody is left to tell.
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
 }

@@ -5,13 +5,15 @@
 //! anything that changes a host is wrapped in [`at`], so that the journal knows
 //! the line of the script.
 
-// The macro exports only what is `pub`.
-#![allow(unreachable_pub)]
+// `export_module` exports only what is `pub`, and what it generates unwraps what Rhai has checked.
+#![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod cpu;
 mod domain;
+mod error;
 mod flow;
 mod global;
+mod help;
 mod host;
 mod moves;
 mod network;
@@ -42,8 +44,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
             });)+
         };
     }
-    engine.build_type::<ScriptFault>();
-    modules!(global, flow, output, host, shell, domain, pool, network, cpu, moves);
+    modules!(error, help, global, flow, output, host, shell, domain, pool, network, cpu, moves);
 }
 
 /// The run a function is called in.
