@@ -121,10 +121,18 @@ impl Gate {
             Mode::Apply => {
                 let ticket = self.journal.begin(&change)?;
                 let result = deed(&Permit { _only_the_gate: () }).map_err(Into::into);
-                self.journal.end(ticket, result.as_ref().err())?;
+                // The change is made, whatever becomes of this line: its result must not be lost
+                // with it. The next change is refused if the journal is still broken then.
+                let _ = self.journal.end(ticket, result.as_ref().err());
                 result.map(Outcome::Done)
             }
         }
+    }
+
+    /// Lets through what the operator says changes nothing, in every mode and
+    /// without the journal: `run(…, #{changes: false})`.
+    pub fn observe<T>(&self, deed: impl FnOnce(&Permit) -> T) -> T {
+        deed(&Permit { _only_the_gate: () })
     }
 
     /// Runs `f` in plan mode on this thread and returns what it would change.

@@ -69,6 +69,11 @@ impl Error {
         self.is(ErrorNumber::NoSupport) || self.is(ErrorNumber::OperationUnsupported)
     }
 
+    /// Whether a CPU lacks what was asked for.
+    pub fn is_cpu_incompatible(&self) -> bool {
+        self.is(ErrorNumber::CpuIncompatible)
+    }
+
     /// Whether the connection is gone.
     pub const fn is_lost(&self) -> bool {
         matches!(self, Self::Lost { .. })

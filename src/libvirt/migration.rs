@@ -16,6 +16,8 @@ pub struct MigrateCall<'a> {
     pub options: &'a MigrateOptions,
     /// Move the definition of a guest that does not run.
     pub offline: bool,
+    /// Define the guest at the target, as it was at the source.
+    pub persistent: bool,
     /// libvirt's unsafe flag: only after sharing was proven (see `ops::shared`).
     pub vouched: bool,
     /// Where the source's QEMU finds the target's; `None` leaves it to libvirt.
@@ -29,7 +31,7 @@ impl MigrateCall<'_> {
         let options = self.options;
         let mut flags = if self.offline { sys::VIR_MIGRATE_OFFLINE } else { sys::VIR_MIGRATE_LIVE };
         let mut set = |on: bool, flag| flags |= if on { flag } else { 0 };
-        set(!options.transient || self.offline, sys::VIR_MIGRATE_PERSIST_DEST);
+        set(self.persistent || self.offline, sys::VIR_MIGRATE_PERSIST_DEST);
         set(!options.keep_source, sys::VIR_MIGRATE_UNDEFINE_SOURCE);
         set(self.vouched, sys::VIR_MIGRATE_UNSAFE);
         set(self.paused, sys::VIR_MIGRATE_PAUSED);
@@ -154,6 +156,7 @@ mod tests {
         let call = MigrateCall {
             options: &options,
             offline: true,
+            persistent: true,
             vouched: false,
             migrate_uri: None,
             paused: false,

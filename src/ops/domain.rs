@@ -218,33 +218,33 @@ impl Domain {
         }
         let cancel = self.host.session().cancel();
         let change = Change::new(self.host.name(), "domain", &self.name, "shutdown");
-        let done = self.host.change(change, |permit| -> Result<(), Fault> {
-            let handle = self.handle()?;
-            handle.shutdown(permit).map_err(|error| self.fault(error))?;
-            let began = Instant::now();
-            while !limit.is_zero() {
-                match handle.state() {
-                    Ok(state) if state.is_active() => {}
-                    Ok(_) => break,
-                    // A transient guest is gone when it stops.
-                    Err(error) if error.is_not_found() => break,
-                    Err(error) => return Err(self.fault(error)),
+        self.host
+            .change(change, |permit| -> Result<(), Fault> {
+                let handle = self.handle()?;
+                handle.shutdown(permit).map_err(|error| self.fault(error))?;
+                let began = Instant::now();
+                while !limit.is_zero() {
+                    match handle.state() {
+                        Ok(state) if state.is_active() => {}
+                        Ok(_) => break,
+                        // A transient guest is gone when it stops.
+                        Err(error) if error.is_not_found() => break,
+                        Err(error) => return Err(self.fault(error)),
+                    }
+                    if began.elapsed() >= limit {
+                        return Err(Fault::new(
+                            "shutdown_timeout",
+                            format!("{} has not shut down within {} s", self.name, limit.as_secs()),
+                        )
+                        .hint("the guest may ignore ACPI, or ask its user; destroy() pulls the plug"));
+                    }
+                    if let Some(stop) = cancel.sleep(Duration::from_millis(200)) {
+                        return Err(stop.fault());
+                    }
                 }
-                if began.elapsed() >= limit {
-                    return Err(Fault::new(
-                        "shutdown_timeout",
-                        format!("{} has not shut down within {} s", self.name, limit.as_secs()),
-                    )
-                    .hint("the guest may ignore ACPI, or ask its user; destroy() pulls the plug"));
-                }
-                if let Some(stop) = cancel.sleep(Duration::from_millis(200)) {
-                    return Err(stop.fault());
-                }
-            }
-            Ok(())
-        })?;
-        drop(done);
-        Ok(())
+                Ok(())
+            })
+            .map(drop)
     }
 
     /// Asks the guest to reboot.

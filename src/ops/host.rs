@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::lanes::{Lanes, Place};
-use super::{Cpu, Domain, Network, Pool, Session, Volume};
+use super::{Cpu, Session};
 use crate::gate::{Change, Outcome, Permit};
 use crate::libvirt::{self, Connection, Hypervisor};
 use crate::model::{
-    Bytes, Class, DomainRow, DomainState, Fault, HostEntry, NodeInfo, NodeMemory, Target, Versions,
-    suggest::did_you_mean,
+    Bytes, Cancel, Class, DomainState, Fault, HostEntry, NodeInfo, NodeMemory, Target, Versions,
 };
 use crate::ssh::{self, HostKey, Shell};
 use crate::xml;
@@ -138,19 +137,24 @@ impl Host {
         Ok(format!("{driver}://{address}/{path}?command={}&no_tty=1", wrapper.display()))
     }
 
-    fn open(&self) -> Result<Connection, Fault> {
-        let session = &self.0.session;
+    fn open(&self, cancel: &Cancel) -> Result<Connection, Fault> {
         let uri = self.transport_uri()?;
-        Connection::open(&uri, session.is_read_only(), OPEN_LIMIT, session.cancel()).map_err(|error| {
-            if matches!(error, libvirt::Error::Stopped(_)) { error.into() } else { self.explain(error) }
+        let read_only = self.0.session.is_read_only();
+        Connection::open(&uri, read_only, OPEN_LIMIT, cancel).map_err(|error| {
+            if matches!(error, libvirt::Error::Stopped(_)) {
+                error.into()
+            } else {
+                self.explain(error, cancel)
+            }
         })
     }
 
     /// Finds out why libvirt could not be reached, without reading ssh's words:
     /// first whether SSH works at all, then whether there is a libvirt.
-    fn explain(&self, error: libvirt::Error) -> Fault {
+    fn explain(&self, error: libvirt::Error, cancel: &Cancel) -> Fault {
         let local = self.0.target.address.is_none();
-        if !local && let Err(fault) = self.0.shell.connect() {
+        let shell = self.0.shell.with_cancel(cancel.clone());
+        if !local && let Err(fault) = shell.connect() {
             return Fault::from(fault).class(Class::Connect).on_host(self.name());
         }
         let timed_out = matches!(error, libvirt::Error::OpenTimeout { .. });
@@ -163,7 +167,7 @@ impl Host {
             [""; 0],
         );
         let said = fault.to_string();
-        match self.0.shell.probe(&probe.timeout(Duration::from_secs(5))) {
+        match shell.probe(&probe.timeout(Duration::from_secs(5))) {
             Ok(output) if output.status == 7 => {
                 Fault::new("libvirt_missing", format!("libvirt is not installed on {}", self.name()))
                     .class(Class::Connect)
@@ -180,12 +184,12 @@ impl Host {
         }
     }
 
-    fn live(&self, slot: &Mutex<Option<Connection>>) -> Result<Connection, Fault> {
+    fn live(&self, slot: &Mutex<Option<Connection>>, cancel: &Cancel) -> Result<Connection, Fault> {
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = slot.as_ref().filter(|connection| connection.is_alive()) {
             return Ok(connection.clone());
         }
-        let connection = self.open()?;
+        let connection = self.open(cancel)?;
         *slot = Some(connection.clone());
         Ok(connection)
     }
@@ -195,7 +199,7 @@ impl Host {
     /// # Errors
     /// Faults of the class [`Class::Connect`], which say what is the matter.
     pub fn connection(&self) -> Result<Connection, Fault> {
-        self.live(&self.0.main)
+        self.live(&self.0.main, self.0.session.cancel())
     }
 
     /// The connection for figures and aborts.
@@ -203,7 +207,7 @@ impl Host {
     /// # Errors
     /// As [`Host::connection`].
     pub fn stats_connection(&self) -> Result<Connection, Fault> {
-        if self.in_process() { self.connection() } else { self.live(&self.0.stats) }
+        if self.in_process() { self.connection() } else { self.live(&self.0.stats, self.0.session.cancel()) }
     }
 
     /// The connection for events.
@@ -211,11 +215,11 @@ impl Host {
     /// # Errors
     /// As [`Host::connection`].
     pub fn events_connection(&self) -> Result<Connection, Fault> {
-        if self.in_process() { self.connection() } else { self.live(&self.0.events) }
+        if self.in_process() { self.connection() } else { self.live(&self.0.events, self.0.session.cancel()) }
     }
 
     pub(super) fn migration_place(&self) -> Result<Place, Fault> {
-        self.0.lanes.take(|| self.open())
+        self.0.lanes.take(|| self.open(self.0.session.cancel()))
     }
 
     /// The test driver: no daemon, no limit of requests, and each connection
@@ -229,10 +233,35 @@ impl Host {
     /// # Errors
     /// What libvirt said, with this host's name.
     pub fn ask<T>(&self, ask: impl Fn(&Connection) -> Result<T, libvirt::Error>) -> Result<T, Fault> {
-        let first = ask(&self.connection()?);
-        let answer =
-            if matches!(&first, Err(error) if error.is_lost()) { ask(&self.connection()?) } else { first };
+        self.ask_over(|| self.connection(), ask)
+    }
+
+    fn ask_over<T>(
+        &self,
+        connection: impl Fn() -> Result<Connection, Fault>,
+        ask: impl Fn(&Connection) -> Result<T, libvirt::Error>,
+    ) -> Result<T, Fault> {
+        let first = ask(&connection()?);
+        let lost = matches!(&first, Err(error) if error.is_lost());
+        let answer = if lost { ask(&connection()?) } else { first };
         answer.map_err(|error| Fault::from(error).on_host(self.name()))
+    }
+
+    /// Where a domain of this UUID stands here; `None` when there is none. Asks
+    /// even when the run was stopped: what has been begun must be accounted for.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn domain_state(&self, uuid: &str) -> Result<Option<DomainState>, Fault> {
+        let unstoppable = Cancel::new();
+        self.ask_over(
+            || self.live(&self.0.main, &unstoppable),
+            |c| match c.domain_by_uuid(uuid).and_then(|domain| domain.state()) {
+                Ok(state) => Ok(Some(state)),
+                Err(error) if error.is_not_found() => Ok(None),
+                Err(error) => Err(error),
+            },
+        )
     }
 
     /// Lets a change through the gate.
@@ -356,201 +385,10 @@ impl Host {
     pub fn cpu(&self) -> Cpu {
         Cpu::new(self.clone())
     }
-
-    /// A domain by name.
-    ///
-    /// # Errors
-    /// `no_domain` with a suggestion.
-    pub fn domain(&self, name: &str) -> Result<Domain, Fault> {
-        match self.ask(|c| c.domain_by_name(name)) {
-            Ok(handle) => Ok(Domain::of(self, handle, name.to_owned())),
-            Err(fault) if fault.code == "no_domain" => {
-                let known = self.domain_names().unwrap_or_default();
-                Err(suggest(fault.on_object("domain", name), name, &known))
-            }
-            Err(fault) => Err(fault.on_object("domain", name)),
-        }
-    }
-
-    fn domain_names(&self) -> Result<Vec<String>, Fault> {
-        Ok(self.domains()?.iter().map(|domain| domain.name().to_owned()).collect())
-    }
-
-    /// All domains, running or not, by name.
-    ///
-    /// # Errors
-    /// What libvirt said.
-    pub fn domains(&self) -> Result<Vec<Domain>, Fault> {
-        let mut domains = Vec::new();
-        for handle in self.ask(Connection::domains)? {
-            let name = handle.name().map_err(|error| Fault::from(error).on_host(self.name()))?;
-            domains.push(Domain::of(self, handle, name));
-        }
-        domains.sort_by(|a, b| a.name().cmp(b.name()));
-        Ok(domains)
-    }
-
-    /// What a list shows of all domains, in one round trip, by name.
-    ///
-    /// # Errors
-    /// What libvirt said.
-    pub fn domain_rows(&self) -> Result<Vec<DomainRow>, Fault> {
-        let mut rows = self.ask(Connection::rows)?;
-        rows.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(rows)
-    }
-
-    /// Where a domain of this UUID stands here; `None` when there is none.
-    ///
-    /// # Errors
-    /// What libvirt said.
-    pub fn domain_state(&self, uuid: &str) -> Result<Option<DomainState>, Fault> {
-        self.ask(|c| match c.domain_by_uuid(uuid).and_then(|domain| domain.state()) {
-            Ok(state) => Ok(Some(state)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        })
-    }
-
-    /// Defines a domain, or changes the definition of the one with its name and UUID.
-    ///
-    /// # Errors
-    /// What libvirt said of the XML.
-    pub fn define(&self, xml_text: &str) -> Result<Domain, Fault> {
-        let name = xml::domain::name(xml_text)?;
-        let before = self.ask(|c| match c.domain_by_name(&name) {
-            Ok(domain) => domain.xml(libvirt::XmlKind::Inactive).map(Some),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        })?;
-        let mut change = Change::new(self.name(), "domain", &name, "define").after(xml_text);
-        change.before = before;
-        let connection = self.connection()?;
-        let defined = self.change(change, |permit| connection.define_domain(permit, xml_text))?;
-        Ok(match defined {
-            Outcome::Done(handle) => Domain::of(self, handle, name),
-            Outcome::Planned => Domain::planned(self, name),
-        })
-    }
-
-    /// Starts a transient domain.
-    ///
-    /// # Errors
-    /// What libvirt said of the XML.
-    pub fn create(&self, xml_text: &str) -> Result<Domain, Fault> {
-        let name = xml::domain::name(xml_text)?;
-        let change = Change::new(self.name(), "domain", &name, "create").after(xml_text);
-        let connection = self.connection()?;
-        let created = self.change(change, |permit| connection.create_domain(permit, xml_text))?;
-        Ok(match created {
-            Outcome::Done(handle) => Domain::of(self, handle, name),
-            Outcome::Planned => Domain::planned(self, name),
-        })
-    }
-
-    /// A pool by name.
-    ///
-    /// # Errors
-    /// `no_storage_pool` with a suggestion.
-    pub fn pool(&self, name: &str) -> Result<Pool, Fault> {
-        match self.ask(|c| c.pool(name)) {
-            Ok(_) => Ok(Pool::new(self, name)),
-            Err(fault) => {
-                let known: Vec<_> = self.pools()?.iter().map(|pool| pool.name().to_owned()).collect();
-                Err(suggest(fault.on_object("pool", name), name, &known))
-            }
-        }
-    }
-
-    /// All pools by name.
-    ///
-    /// # Errors
-    /// What libvirt said.
-    pub fn pools(&self) -> Result<Vec<Pool>, Fault> {
-        let names =
-            self.ask(|c| c.pools()?.iter().map(libvirt::Pool::name).collect::<Result<Vec<_>, _>>())?;
-        Ok(sorted(names).iter().map(|name| Pool::new(self, name)).collect())
-    }
-
-    /// Defines a pool; does not start it.
-    ///
-    /// # Errors
-    /// What libvirt said of the XML.
-    pub fn define_pool(&self, xml_text: &str) -> Result<Pool, Fault> {
-        let name = xml::pool::name("pool", xml_text)?;
-        let change = Change::new(self.name(), "pool", &name, "define").after(xml_text);
-        let connection = self.connection()?;
-        self.change(change, |permit| connection.define_pool(permit, xml_text))?;
-        Ok(Pool::new(self, &name))
-    }
-
-    /// A network by name.
-    ///
-    /// # Errors
-    /// `no_network` with a suggestion.
-    pub fn network(&self, name: &str) -> Result<Network, Fault> {
-        match self.ask(|c| c.network(name)) {
-            Ok(_) => Ok(Network::new(self, name)),
-            Err(fault) => {
-                let known: Vec<_> =
-                    self.networks()?.iter().map(|network| network.name().to_owned()).collect();
-                Err(suggest(fault.on_object("network", name), name, &known))
-            }
-        }
-    }
-
-    /// All networks by name.
-    ///
-    /// # Errors
-    /// What libvirt said.
-    pub fn networks(&self) -> Result<Vec<Network>, Fault> {
-        let names =
-            self.ask(|c| c.networks()?.iter().map(libvirt::Network::name).collect::<Result<Vec<_>, _>>())?;
-        Ok(sorted(names).iter().map(|name| Network::new(self, name)).collect())
-    }
-
-    /// Defines a network; does not start it.
-    ///
-    /// # Errors
-    /// What libvirt said of the XML.
-    pub fn define_network(&self, xml_text: &str) -> Result<Network, Fault> {
-        let name = xml::pool::name("network", xml_text)?;
-        let change = Change::new(self.name(), "network", &name, "define").after(xml_text);
-        let connection = self.connection()?;
-        self.change(change, |permit| connection.define_network(permit, xml_text))?;
-        Ok(Network::new(self, &name))
-    }
-
-    /// The volume at a path, in whichever running pool.
-    ///
-    /// # Errors
-    /// `no_storage_vol`.
-    pub fn volume(&self, path: &str) -> Result<Volume, Fault> {
-        let (pool, name) = self
-            .ask(|c| {
-                let volume = c.volume_by_path(path)?;
-                Ok((volume.pool_name()?, volume.name()?))
-            })
-            .map_err(|fault| fault.on_object("volume", path))?;
-        Ok(Volume::new(Pool::new(self, &pool), &name))
-    }
 }
 
 impl PartialEq for Host {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
-    }
-}
-
-fn sorted(mut names: Vec<String>) -> Vec<String> {
-    names.sort();
-    names
-}
-
-/// Adds "did you mean" to a fault about a name that is not there.
-pub(super) fn suggest(fault: Fault, name: &str, known: &[String]) -> Fault {
-    match did_you_mean(name, known.iter().map(String::as_str)) {
-        Some(hint) => fault.hint(hint),
-        None => fault,
     }
 }

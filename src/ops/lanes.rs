@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::libvirt::Connection;
 use crate::model::Fault;
 
-/// Leaves room below 5 for the look-ups around a migration.
-const PER_CONNECTION: usize = 3;
+/// Each migration has one request under way at a time; one of the 5 stays free
+/// for keepalives' sake.
+pub(super) const PER_CONNECTION: usize = 4;
 
 /// The migration connections of one host.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Domain, Host};
 use crate::gate::{Change, Outcome, Permit};
-use crate::libvirt::{self, MigrateCall};
+use crate::libvirt::{self, Connection, MigrateCall};
 use crate::model::{
     Bytes, Class, DomainState, Fault, JobStats, MigrateOptions, MigrateReport, Step, Task, Verdict, finishing,
 };
@@ -18,10 +18,13 @@ const POLL: Duration = Duration::from_millis(200);
 /// after an abort the target needs a moment to clear what had arrived.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// How long a migration may stand still, no byte sent, before it is given up:
-/// a cut link between the hosts shows itself only so, since the kernel would
-/// retry for a quarter of an hour. (KubeVirt gives up after 150 s.)
-const STALL: Duration = Duration::from_secs(20);
+/// How long a migration that has begun to send may stand still before it is
+/// given up: a cut link between the hosts shows itself only so, since the kernel
+/// would retry for a quarter of an hour. (KubeVirt gives up after 150 s.)
+const STALL: Duration = Duration::from_secs(25);
+
+/// The same before the first byte: the target may have to clear a terabyte of hugepages.
+const SLOW_START: Duration = Duration::from_secs(180);
 
 /// One guest's move, decided.
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ pub struct Move {
     pub why: String,
     /// Whether it runs; otherwise its definition moves.
     pub live: bool,
+    /// Whether it has a definition; one without has none at the target either.
+    pub persistent: bool,
     /// The most memory it may have.
     pub memory: Bytes,
     /// Directories of its disks that the admin vouches for and that are proven before the move.
@@ -90,7 +95,7 @@ impl Move {
         cancel.check()?;
         let began = Instant::now();
         let uuid = self.domain.uuid()?;
-        let autostart = self.domain.is_persistent()? && self.domain.autostart().unwrap_or(false);
+        let autostart = self.persistent && self.domain.autostart().unwrap_or(false);
         let paused = self.live && self.domain.state()? == DomainState::Paused;
         let from = source.migration_place()?;
         let to = self.target.migration_place()?;
@@ -101,11 +106,13 @@ impl Move {
         let call = MigrateCall {
             options,
             offline: !self.live,
+            persistent: self.persistent && !options.transient,
             vouched: !self.vouched.is_empty(),
             migrate_uri: self.migrate_uri(),
             paused,
         };
-        let mut watch = Watch::new(self, options, task);
+        // Opened before: an abort must not depend on a connection that can no longer be opened.
+        let mut watch = Watch::new(self, options, task, self.domain.stats_handle()?);
         // The worker cannot outlive this scope, nor need it: an abort, or the keepalive of a
         // connection that died (25 s), ends the call.
         let result = std::thread::scope(|scope| {
@@ -123,22 +130,27 @@ impl Move {
             }
         });
         let name = options.rename.as_deref().unwrap_or(self.domain.name());
-        let verdict = finishing(|| self.verdict(&uuid));
-        let mut report = self.report(began, &verdict, result.err(), &watch);
-        if autostart && verdict.word() == "moved" && !options.transient {
-            // libvirt carries the definition, not the autostart mark.
-            let marked = finishing(|| {
-                self.target
-                    .ask(|c| c.domain_by_name(name).and_then(|domain| domain.set_autostart(permit, true)))
-            });
-            if let Err(fault) = marked {
-                let message = format!("{name} was moved, but does not start with {} yet", self.target.name());
-                let fault = Fault::new("autostart_lost", message).because(fault.message);
-                report.error = Some(fault.on_host(self.target.name()).on_object("domain", name));
+        // Where the guest is has to be found out after a Ctrl-C too.
+        let report = finishing(|| {
+            let verdict = self.verdict(&uuid, options);
+            let mut report = self.report(began, &verdict, result.err(), &watch, name);
+            if autostart && verdict.word() == "moved" && !options.transient {
+                report.error = self.mark_autostart(permit, name).err();
             }
-        }
+            report
+        });
         task.finish(report.error.is_none(), &final_step(&report, self.memory));
         Ok(report)
+    }
+
+    /// libvirt carries the definition, not the autostart mark.
+    fn mark_autostart(&self, permit: &Permit, name: &str) -> Result<(), Fault> {
+        let mark = |c: &Connection| c.domain_by_name(name)?.set_autostart(permit, true);
+        self.target.ask(mark).map_err(|fault| {
+            let message = format!("{name} was moved, but does not start with {} yet", self.target.name());
+            let lost = Fault::new("autostart_lost", message).because(fault.message);
+            lost.on_host(self.target.name()).on_object("domain", name)
+        })
     }
 
     /// `tcp://ADDRESS` where the admin named a network for migrations, or
@@ -152,12 +164,15 @@ impl Move {
     }
 
     /// Asks both daemons where the guest is, until they agree.
-    fn verdict(&self, uuid: &str) -> Verdict {
+    fn verdict(&self, uuid: &str, options: &MigrateOptions) -> Verdict {
         let began = Instant::now();
         loop {
             let source = self.domain.host().domain_state(uuid);
             let target = self.target.domain_state(uuid);
-            let verdict = judge(self.live, source.ok(), target.ok());
+            let mut verdict = judge(self.live, source.ok(), target.ok());
+            if !self.live && options.keep_source && verdict == Verdict::Both {
+                verdict = Verdict::Moved;
+            }
             let settled = !matches!(verdict, Verdict::Both | Verdict::Nowhere);
             if settled || began.elapsed() > SETTLE {
                 return verdict;
@@ -172,12 +187,13 @@ impl Move {
         verdict: &Verdict,
         error: Option<libvirt::Error>,
         watch: &Watch<'_>,
+        name: &str,
     ) -> MigrateReport {
         let source = self.domain.host();
         let moved = verdict.word() == "moved";
         // The target's daemon has the final figures.
         let job = (moved && self.live)
-            .then(|| self.target.domain(self.domain.name()).and_then(|domain| domain.job(true)).ok())
+            .then(|| self.target.domain(name).and_then(|domain| domain.job(true)).ok())
             .flatten()
             .or_else(|| watch.last.clone());
         let error = match (moved, watch.given_up.clone()) {
@@ -221,7 +237,9 @@ fn judge(live: bool, source: Option<Option<DomainState>>, target: Option<Option<
         (Some(false), Some(false)) => Verdict::Nowhere,
         (Some(true), None) => Verdict::StayedTargetSilent,
         (None, Some(true)) => Verdict::MovedSourceSilent,
-        (Some(false), None) | (None, Some(false) | None) => Verdict::Unknown,
+        (None, Some(false)) => Verdict::NotAtTarget,
+        (Some(false), None) => Verdict::NotAtSource,
+        (None, None) => Verdict::Unknown,
     }
 }
 
@@ -229,18 +247,22 @@ fn judge(live: bool, source: Option<Option<DomainState>>, target: Option<Option<
 struct Watch<'a> {
     one: &'a Move,
     task: &'a dyn Task,
+    /// The guest, over the connection for figures.
+    handle: libvirt::Domain,
     began: Instant,
     limit: Option<Duration>,
     last: Option<JobStats>,
-    moved_at: Instant,
+    /// When something was sent last.
+    sent_at: Instant,
     /// Why it was aborted, if it was; the abort is repeated until the call returns.
     given_up: Option<Fault>,
 }
 
 impl<'a> Watch<'a> {
-    fn new(one: &'a Move, options: &MigrateOptions, task: &'a dyn Task) -> Self {
+    fn new(one: &'a Move, options: &MigrateOptions, task: &'a dyn Task, handle: libvirt::Domain) -> Self {
         let now = Instant::now();
-        Self { one, task, began: now, limit: options.timeout, last: None, moved_at: now, given_up: None }
+        let limit = options.timeout;
+        Self { one, task, handle, began: now, limit, last: None, sent_at: now, given_up: None }
     }
 
     fn look(&mut self, permit: &Permit, target_alive: bool) {
@@ -252,18 +274,23 @@ impl<'a> Watch<'a> {
         }
         if self.given_up.is_some() {
             // Too early there is no job yet, too late none any more: try again at the next look.
-            let _ = finishing(|| self.one.domain.stats_handle()).map(|handle| handle.abort_job(permit));
+            let aborted = self.handle.abort_job(permit);
+            if aborted.is_err_and(|error| error.is_lost())
+                && let Ok(handle) = finishing(|| self.one.domain.stats_handle())
+            {
+                self.handle = handle;
+            }
         }
     }
 
     fn figures(&mut self) {
-        let Ok(job) = self.one.domain.job(false) else { return };
+        let Ok(job) = self.handle.job(false) else { return };
         if !job.is_running() {
             return;
         }
         let sent = |job: &JobStats| (job.data_processed, job.iteration);
         if self.last.as_ref().is_none_or(|last| sent(last) != sent(&job)) {
-            self.moved_at = Instant::now();
+            self.sent_at = Instant::now();
         }
         self.task.step(&running_step(&job, self.one));
         self.last = Some(job);
@@ -281,12 +308,11 @@ impl<'a> Watch<'a> {
             let message = format!("the libvirt daemon on {} is gone", self.one.target.name());
             return Some(Fault::new("target_lost", message));
         }
-        if self.one.live && self.last.is_some() && self.moved_at.elapsed() >= STALL {
-            let message = format!(
-                "nothing could be sent to {} for {} s",
-                self.one.target.name(),
-                self.moved_at.elapsed().as_secs()
-            );
+        let has_sent = self.last.as_ref().is_some_and(|job| job.data_processed.0 > 0);
+        let patience = if has_sent { STALL } else { SLOW_START };
+        if self.one.live && self.last.is_some() && self.sent_at.elapsed() >= patience {
+            let seconds = self.sent_at.elapsed().as_secs();
+            let message = format!("nothing could be sent to {} for {seconds} s", self.one.target.name());
             return Some(
                 Fault::new("migration_stalled", message).hint("the link between the two hosts is down"),
             );
@@ -371,7 +397,7 @@ mod tests {
         assert_eq!(judge(true, None, on(Running)), Verdict::MovedSourceSilent);
         assert_eq!(judge(true, on(Running), on(Paused)), Verdict::Both);
         assert_eq!(judge(true, gone, gone), Verdict::Nowhere);
-        assert_eq!(judge(true, gone, None), Verdict::Unknown);
+        assert_eq!(judge(true, gone, None), Verdict::NotAtSource);
         assert_eq!(judge(false, gone, on(ShutOff)), Verdict::Moved);
         assert_eq!(judge(false, on(ShutOff), gone), Verdict::Stayed);
     }

@@ -6,10 +6,12 @@
 
 mod cpu;
 mod domain;
+mod facts;
 mod host;
 mod lanes;
 pub mod migrate;
 mod network;
+mod objects;
 pub mod placement;
 mod pool;
 pub mod preflight;

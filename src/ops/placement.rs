@@ -132,7 +132,7 @@ fn why(guest: &Guest, rooms: &[Room], host: usize, left: Bytes) -> String {
     let free = if guest.memory == Bytes::default() {
         "takes no memory while it is off".to_owned()
     } else {
-        format!("{} has {} free, {left} after all moves", room.name, room.free)
+        format!("{} free there, {left} after all moves", room.free)
     };
     match (others.is_empty(), could) {
         (true, _) => free,
@@ -204,7 +204,7 @@ mod tests {
     fn the_load_is_spread() {
         let placement = place(&[guest("a", 2), guest("b", 2)], &[room("x", 8), room("y", 8)]);
         assert_eq!(places(&placement), [0, 1]);
-        assert_eq!(placement.assigned[0].why, "x has 8 GiB free, 6 GiB after all moves");
+        assert_eq!(placement.assigned[0].why, "8 GiB free there, 6 GiB after all moves");
     }
 
     #[test]

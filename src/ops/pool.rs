@@ -174,7 +174,7 @@ impl Pool {
             Ok(_) => Ok(Volume::new(self.clone(), name)),
             Err(fault) => {
                 let known = self.volume_names().unwrap_or_default();
-                Err(super::host::suggest(fault.on_object("volume", name), name, &known))
+                Err(super::objects::suggest(fault.on_object("volume", name), name, &known))
             }
         }
     }

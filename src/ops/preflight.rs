@@ -5,12 +5,12 @@
 //! function that returns all blockers at once. The list follows the failures
 //! measured with libvirt 9.0 and QEMU 7.2.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::facts::HostFacts;
 use super::{Domain, Host};
 use crate::libvirt::{Hypervisor, XmlKind};
-use crate::model::{Bytes, Class, DomainState, Fault, Hardware, Room};
-use crate::ssh::Probe;
+use crate::model::{Bytes, Class, DomainState, Fault, Hardware};
 use crate::xml;
 
 /// QEMU's own memory beside the guest's: page tables (8 bytes for each 4 KiB
@@ -19,15 +19,6 @@ use crate::xml;
 pub fn overhead(memory: Bytes) -> Bytes {
     Bytes(memory.0 / 512).saturating_add(Bytes::from_mib(64))
 }
-
-/// What stays free for the host itself where the inventory does not say
-/// `reserve`: Nova's `reserved_host_memory_mb`.
-const DEFAULT_RESERVE: Bytes = Bytes::from_mib(512);
-
-/// File systems that libvirt itself takes as shared (virFileIsSharedFSType),
-/// as `stat -f -c %T` spells them.
-const SHARED_FILE_SYSTEMS: [&str; 10] =
-    ["nfs", "nfs4", "cifs", "smb", "smb2", "ceph", "gfs/gfs2", "ocfs2", "gpfs", "afs"];
 
 /// A guest that is to move, with all that the judgement needs.
 #[derive(Debug, Clone)]
@@ -83,7 +74,7 @@ impl Subject {
     }
 
     /// Files the target's QEMU must be able to open; an empty drive has none.
-    fn files(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
         let disks = self.hardware.disks.iter().filter(|disk| matches!(disk.kind.as_str(), "file" | "block"));
         let disks = disks.map(|disk| disk.source.as_str());
         // A moved definition needs its UEFI variables there; a live move carries them.
@@ -101,7 +92,7 @@ impl Subject {
             .filter(|path| path.starts_with('/'))
     }
 
-    fn bridges(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn bridges(&self) -> impl Iterator<Item = &str> {
         self.hardware.nics.iter().filter(|nic| nic.kind == "bridge").map(|nic| nic.source.as_str())
     }
 
@@ -112,108 +103,6 @@ impl Subject {
             machine: self.hardware.machine.clone(),
             virt_type: self.hardware.virt_type.clone(),
         }
-    }
-}
-
-/// One host as the judgement sees it.
-#[derive(Debug, Clone, Default)]
-pub struct HostFacts {
-    /// The inventory's name.
-    pub name: String,
-    /// libvirt's UUID of the host.
-    pub uuid: String,
-    /// The name the daemon gives itself: what the other daemon connects to.
-    pub hostname: String,
-    /// Per architecture and virtualisation type: machine types.
-    pub machines: BTreeMap<(String, String), BTreeSet<String>>,
-    /// CPU model and features, for guests that see the host's CPU.
-    pub cpu: xml::host::HostCpu,
-    /// Networks, and whether each runs.
-    pub networks: BTreeMap<String, bool>,
-    /// Domains: UUID and whether it is active, by name.
-    pub domains: BTreeMap<String, (String, bool)>,
-    /// File system type of each path asked for, or `None` where the path is not there.
-    pub files: BTreeMap<String, Option<String>>,
-    /// Bridges that are there.
-    pub bridges: BTreeSet<String>,
-    /// Host names that could be resolved there.
-    pub resolved: BTreeSet<String>,
-    /// Why the shell could not be asked, if so.
-    pub shell_error: Option<Fault>,
-}
-
-impl HostFacts {
-    /// Asks one host, for what these guests need and these names mean there.
-    ///
-    /// # Errors
-    /// Faults of the connection; a shell that cannot be used is kept in `shell_error`.
-    pub fn gather(host: &Host, subjects: &[Subject], names: &[String]) -> Result<Self, Fault> {
-        let capabilities = host.capabilities()?;
-        let mut machines: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-        for guest in &capabilities.guests {
-            for kind in &guest.virt_types {
-                let all = machines.entry((guest.name.clone(), kind.clone())).or_default();
-                all.extend(guest.machines.iter().cloned());
-            }
-        }
-        let networks = host
-            .ask(|c| c.networks()?.iter().map(|n| Ok((n.name()?, n.is_active()?))).collect::<Result<_, _>>())
-            .or_else(|fault| if fault.code == "no_support" { Ok(BTreeMap::new()) } else { Err(fault) })?;
-        let rows = host.domain_rows()?;
-        let mut facts = Self {
-            name: host.name().to_owned(),
-            uuid: capabilities.uuid.clone(),
-            hostname: host.hostname()?,
-            machines,
-            cpu: capabilities.cpu.clone(),
-            networks,
-            domains: rows.into_iter().map(|r| (r.name, (r.uuid, r.state.is_active()))).collect(),
-            ..Self::default()
-        };
-        if let Err(fault) = facts.ask_shell(host, subjects, names) {
-            facts.shell_error = Some(fault);
-        }
-        Ok(facts)
-    }
-
-    /// Files, bridges and names in one round trip. The answer has one line per question.
-    fn ask_shell(&mut self, host: &Host, subjects: &[Subject], names: &[String]) -> Result<(), Fault> {
-        let files: BTreeSet<&str> = subjects.iter().flat_map(Subject::files).collect();
-        let bridges: BTreeSet<&str> = subjects.iter().flat_map(Subject::bridges).collect();
-        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        let marked = |mark: &str, of: &BTreeSet<&str>| -> Vec<String> {
-            of.iter().flat_map(|word| [mark.to_owned(), (*word).to_owned()]).collect()
-        };
-        let questions = [marked("f", &files), marked("b", &bridges), marked("n", &names)].concat();
-        if questions.is_empty() {
-            return Ok(());
-        }
-        let probe = Probe::script(
-            r#"while [ $# -gt 1 ]; do case $1 in
-f) if [ -e "$2" ]; then stat -L -f -c %T -- "$2"; else echo; fi ;;
-b) if [ -d "/sys/class/net/$2/bridge" ]; then echo yes; else echo; fi ;;
-n) if getent ahosts "$2" >/dev/null 2>&1; then echo yes; else echo; fi ;;
-esac; shift 2; done"#,
-            questions,
-        );
-        let output = host.shell().probe(&probe)?;
-        let text = output.text();
-        let mut lines = text.lines();
-        for file in files {
-            let kind = lines.next().unwrap_or_default();
-            self.files.insert(file.to_owned(), (!kind.is_empty()).then(|| kind.to_owned()));
-        }
-        self.bridges.extend(bridges.into_iter().filter(|_| lines.next() == Some("yes")).map(str::to_owned));
-        self.resolved.extend(names.into_iter().filter(|_| lines.next() == Some("yes")).map(str::to_owned));
-        Ok(())
-    }
-}
-
-impl HostFacts {
-    /// Whether libvirt itself takes the file's storage as shared.
-    pub fn is_shared(&self, file: &str) -> bool {
-        let kind = self.files.get(file).and_then(Option::as_deref);
-        kind.is_some_and(|kind| SHARED_FILE_SYSTEMS.contains(&kind))
     }
 }
 
@@ -372,12 +261,21 @@ fn storage_blockers(
         let (Some(Some(here)), Some(Some(there))) = (source.files.get(file), target.files.get(file)) else {
             continue;
         };
-        let is_block = subject.hardware.disks.iter().any(|disk| disk.source == file && disk.kind == "block");
-        let shared = |kind: &str| SHARED_FILE_SYSTEMS.contains(&kind);
-        if is_block || is_vouched || (shared(here) && shared(there)) {
+        // The same name is not the same disk: /dev/sdb is on every host. Its identity decides.
+        let same_device = here.starts_with("block:") && here == there && here != "block:";
+        if same_device || is_vouched || (source.is_shared(file) && target.is_shared(file)) {
             continue;
         }
-        let (host, kind) = if shared(here) { (&target.name, there) } else { (&source.name, here) };
+        if here.starts_with("block:") {
+            block(
+                "not_shared",
+                format!("{file} is not known to be the same device on {} and {}", source.name, target.name),
+                "their WWN, LVM UUID or serial numbers differ or are not known (udevadm info); use a LUN or \
+                 volume group that both hosts see",
+            );
+            continue;
+        }
+        let (host, kind) = if source.is_shared(file) { (&target.name, there) } else { (&source.name, here) };
         block(
             "not_shared",
             format!("{file} is on {kind} on {host}, which is not storage that two hosts share"),
@@ -421,10 +319,9 @@ pub fn cpu_blockers(
         return Ok(Vec::new());
     }
     let compared = on.ask(|c| match c.compare_cpu(&subject.hypervisor(), &hardware.cpu_xml, true) {
-        Ok(_) => Ok(None),
-        Err(error) if error.is_unsupported() || error.is_lost() => Err(error),
         // Which features, in libvirt's words.
-        Err(error) => Ok(Some(error.to_string())),
+        Err(error) if error.is_cpu_incompatible() => Ok(Some(error.to_string())),
+        other => other.map(|_| None),
     });
     match compared {
         Ok(None) => Ok(Vec::new()),
@@ -433,33 +330,8 @@ pub fn cpu_blockers(
             let hint = "start the guest with a CPU model that every host has";
             Ok(vec![refuse(message, hint).because(said)])
         }
-        // A driver that cannot compare: the migration itself will tell.
+        // A question this libvirt cannot answer: the migration itself will tell.
         Err(fault) if fault.class != Class::Connect && fault.code != "connection_lost" => Ok(Vec::new()),
         Err(fault) => Err(fault),
     }
-}
-
-/// The room a host has for further guests: never more than what is available
-/// now, nor than what is left when all its guests take all they may.
-///
-/// # Errors
-/// What libvirt said.
-pub fn room(host: &Host) -> Result<Room, Fault> {
-    let memory = host.memory()?;
-    let node = host.node_info()?;
-    let active: Vec<_> = host.domain_rows()?.into_iter().filter(|row| row.state.is_active()).collect();
-    let committed = active.iter().fold(Bytes::default(), |sum, row| {
-        let most = row.max_memory.or(row.memory).unwrap_or_default();
-        sum.saturating_add(most).saturating_add(overhead(most))
-    });
-    let reserve = if host.reserve() == Bytes::default() { DEFAULT_RESERVE } else { host.reserve() };
-    let promised = memory.total.saturating_sub(reserve).saturating_sub(committed);
-    let available = memory.available.saturating_sub(DEFAULT_RESERVE);
-    Ok(Room {
-        name: host.name().to_owned(),
-        free: promised.min(available),
-        total: memory.total,
-        cpus: node.cpus.into(),
-        vcpus: active.iter().filter_map(|row| row.vcpus).sum(),
-    })
 }

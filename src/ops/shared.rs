@@ -11,9 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Host;
-use crate::gate::{Change, Outcome};
-use crate::model::{Class, Fault, finishing};
-use crate::ssh::{Command, WriteOptions};
+use crate::gate::{Change, Permit};
+use crate::model::{Cancel, Class, Fault};
+use crate::ssh::{self, Command, WriteOptions};
 
 /// Directory and the two hosts, in the order of their names.
 type Key = (PathBuf, String, String);
@@ -37,50 +37,56 @@ impl Proofs {
         if let Some(proof) = proofs.get(&key) {
             return proof.clone();
         }
-        let proof = one_way(dir, a, b).and_then(|()| one_way(dir, b, a));
+        let proof = both_ways(dir, a, b);
         // What could not be tried may be tried again; a disproof stands.
-        if proof.as_ref().is_ok_and(|()| true) || proof.as_ref().is_err_and(|f| f.code == "not_shared") {
+        if proof.as_ref().err().is_none_or(|fault| fault.code == "not_shared") {
             proofs.insert(key, proof.clone());
         }
         proof
     }
 }
 
+fn both_ways(dir: &Path, a: &Host, b: &Host) -> Result<(), Fault> {
+    let change = Change::new(a.name(), "directory", &dir.display().to_string(), "prove sharing of")
+        .detail(format!("with {}: a file written on each, read on the other, removed", b.name()));
+    a.change(change, |permit| {
+        one_way(dir, a, b, permit)?;
+        one_way(dir, b, a, permit)
+    })
+    .map(drop)
+}
+
 /// How long the removal of a token may take.
 const CLEAR: Duration = Duration::from_secs(10);
 
-fn one_way(dir: &Path, writer: &Host, reader: &Host) -> Result<(), Fault> {
-    let id = uuid::Uuid::new_v4();
-    let path = dir.join(format!(".kvmsh-probe-{id}")).display().to_string();
+fn one_way(dir: &Path, writer: &Host, reader: &Host, permit: &Permit) -> Result<(), Fault> {
+    let path = dir.join(format!(".kvmsh-probe-{}", uuid::Uuid::new_v4())).display().to_string();
     let token = uuid::Uuid::new_v4().to_string();
-    let change = Change::new(writer.name(), "file", &path, "prove sharing")
-        .detail(format!("written here, read on {}, removed", reader.name()));
-    let outcome = writer.change(change, |permit| -> Result<bool, Fault> {
-        writer.shell().write(permit, &path, token.as_bytes(), &WriteOptions::default())?;
-        let seen = match reader.shell().exists(&path) {
-            Ok(Some(_)) => reader.shell().read(&path, 1024).map(|bytes| bytes == token.as_bytes()),
-            Ok(None) => Ok(false),
-            Err(error) => Err(error),
-        };
-        let remove = Command::argv(["rm", "-f", "--", &path]).timeout(Some(CLEAR));
-        let removed = finishing(|| writer.shell().run(permit, &remove));
-        let seen = seen?;
-        removed?;
-        Ok(seen)
-    })?;
-    match outcome {
-        Outcome::Done(true) | Outcome::Planned => Ok(()),
-        Outcome::Done(false) => Err(Fault::new(
-            "not_shared",
-            format!(
-                "{} is not the same storage on {} and {}: a file written on the one is not seen on the other",
-                dir.display(),
-                writer.name(),
-                reader.name()
-            ),
-        )
-        .class(Class::Refused)
-        .on_host(reader.name())
-        .hint("mount the same storage there, or take the directory out of [storage] shared in hosts.toml")),
+    let on = |host: &Host, error: ssh::Error| Fault::from(error).on_host(host.name());
+    let written = writer.shell().write(permit, &path, token.as_bytes(), &WriteOptions::default());
+    let seen =
+        written.map_err(|error| on(writer, error)).and_then(|_| match reader.shell().read(&path, 1024) {
+            Ok(bytes) => Ok(bytes == token.as_bytes()),
+            Err(error) if error.kind.code() == "no_such_file" => Ok(false),
+            Err(error) => Err(on(reader, error)),
+        });
+    // Also after a stop: no file of ours stays behind.
+    let cleaner = writer.shell().with_cancel(Cancel::new());
+    let remove = Command::argv(["rm", "-f", "--", &path]).timeout(Some(CLEAR));
+    let removed = cleaner.run(permit, &remove);
+    if seen? {
+        return removed.map(drop).map_err(|error| on(writer, error));
     }
+    Err(Fault::new(
+        "not_shared",
+        format!(
+            "{} is not the same storage on {} and {}: a file written on the one is not seen on the other",
+            dir.display(),
+            writer.name(),
+            reader.name()
+        ),
+    )
+    .class(Class::Refused)
+    .on_host(reader.name())
+    .hint("mount the same storage there, or take the directory out of [storage] shared in hosts.toml"))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Host;
-use crate::gate::{Change, Mode, Outcome};
+use crate::gate::{Change, Mode, Outcome, Permit};
 use crate::model::{Bytes, Fault, Step};
 use crate::ssh::{self, Command, Facts, Metadata, WriteOptions, Written};
 
@@ -20,7 +20,8 @@ impl Host {
     /// `read_only`; faults of the connection; `command_timeout`. A status other than 0 is none.
     pub fn run(&self, command: &Command, reads_only: bool) -> Result<Option<ssh::Output>, Fault> {
         if reads_only {
-            return self.shell().observe(command).map(Some).map_err(|error| self.shell_fault(error));
+            let run = |permit: &Permit| self.shell().run(permit, command);
+            return self.session().gate().observe(run).map(Some).map_err(|error| self.shell_fault(error));
         }
         let change = Change::new(self.name(), "command", &command.display(), "run");
         let outcome = self.change(change, |permit| self.shell().run(permit, command))?;

@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use super::facts::{HostFacts, room};
 use super::migrate::Move;
-use super::preflight::{HostFacts, Rules, Subject, blockers, cpu_blockers, room};
+use super::preflight::{Rules, Subject, blockers, cpu_blockers};
 use super::{Domain, Host, placement};
 use crate::gate::Scope;
 use crate::model::{Fault, Guest, MigrateOptions, MigrateReport, Room, Unplaced};
@@ -37,37 +38,32 @@ pub struct Plan {
 /// a blocker for every guest, not an error, unless it is the only one.
 pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> Result<Plan, Fault> {
     let Some(source) = domains.first().map(Domain::host) else { return Ok(Plan::default()) };
-    let subjects = domains.iter().map(Subject::of).collect::<Result<Vec<_>, _>>()?;
+    let (domains, subjects) = gather(domains)?;
     let rules =
         Rules { vouched: source.session().inventory().shared.clone(), copy_storage: options.copy_storage };
-    let (facts, rooms, cpu) = std::thread::scope(|scope| {
+    // Every host is asked at once: the slowest one decides, not their sum.
+    let (here, asked) = std::thread::scope(|scope| {
         let asked: Vec<_> =
             targets.iter().map(|target| scope.spawn(|| ask_target(target, &subjects))).collect();
-        let joined = asked.into_iter().zip(targets).map(|(asked, target)| {
-            asked.join().unwrap_or_else(|_| {
-                Err(Fault::new("defect", "a thread of kvmsh ended badly").on_host(target.name()))
-            })
-        });
-        let mut facts = Vec::new();
-        let mut rooms = Vec::new();
-        for answer in joined {
-            let (fact, room) = match answer {
-                Ok((fact, room)) => (Ok(fact), Some(room)),
-                Err(fault) => (Err(fault), None),
-            };
-            facts.push(fact);
-            rooms.push(room);
-        }
-        let names: Vec<String> =
-            facts.iter().flatten().map(|fact: &HostFacts| fact.hostname.clone()).collect();
-        let here = HostFacts::gather(source, &subjects, &names)?;
-        let cpu = all_cpu_blockers(&subjects, &here, &facts, targets);
-        Ok::<_, Fault>(((here, facts), rooms, cpu))
-    })?;
-    let (here, facts) = facts;
-    if let ([Err(fault)], false) = (facts.as_slice(), subjects.is_empty()) {
+        let here = HostFacts::gather(source, &subjects);
+        let joined: Vec<_> =
+            asked.into_iter().map(|asked| asked.join().unwrap_or_else(|_| Err(defect()))).collect();
+        (here, joined)
+    });
+    let mut here = here?;
+    let (facts, rooms): (Vec<_>, Vec<_>) = asked
+        .into_iter()
+        .zip(targets)
+        .map(|(answer, target)| match answer {
+            Ok((fact, room)) => (Ok(fact), room),
+            Err(fault) => (Err(fault), nowhere(target)),
+        })
+        .unzip();
+    if let [Err(fault)] = facts.as_slice() {
         return Err(fault.clone());
     }
+    here.resolve(source, facts.iter().flatten().map(|fact| fact.hostname.as_str()));
+    let cpu = all_cpu_blockers(&subjects, &here, &facts, targets);
     let guests: Vec<Guest> = subjects
         .iter()
         .enumerate()
@@ -89,11 +85,6 @@ pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> R
                 .collect(),
         })
         .collect();
-    let rooms: Vec<Room> = rooms
-        .into_iter()
-        .zip(targets)
-        .map(|(room, target)| room.unwrap_or_else(|| nowhere(target)))
-        .collect();
     let placement = placement::place(&guests, &rooms);
     let mut moves: Vec<Move> = placement
         .assigned
@@ -108,6 +99,7 @@ pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> R
                 target: target.clone(),
                 why: assignment.why,
                 live: subject.is_live(),
+                persistent: subject.persistent,
                 memory: subject.memory,
                 vouched: vouched_dirs(subject, &here, &rules),
                 resolvable: here.resolved.contains(hostname),
@@ -124,8 +116,28 @@ pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> R
     Ok(Plan { moves, blocked: blocked.collect() })
 }
 
+/// What is to be known of the guests; one that has vanished meanwhile is left out.
+fn gather(domains: &[Domain]) -> Result<(Vec<Domain>, Vec<Subject>), Fault> {
+    let mut kept = (Vec::new(), Vec::new());
+    for domain in domains {
+        match Subject::of(domain) {
+            Ok(subject) => {
+                kept.0.push(domain.clone());
+                kept.1.push(subject);
+            }
+            Err(fault) if fault.code == "no_domain" && domains.len() > 1 => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(kept)
+}
+
+fn defect() -> Fault {
+    Fault::new("defect", "a thread of kvmsh ended badly")
+}
+
 fn ask_target(target: &Host, subjects: &[Subject]) -> Result<(HostFacts, Room), Fault> {
-    Ok((HostFacts::gather(target, subjects, &[])?, room(target)?))
+    Ok((HostFacts::gather(target, subjects)?, room(target)?))
 }
 
 fn nowhere(target: &Host) -> Room {
@@ -211,11 +223,30 @@ pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<Migr
         moves.first().is_some_and(|one| one.domain.host().session().gate().mode() == crate::gate::Mode::Plan);
     let workers = if planning { 1 } else { limits.parallel.clamp(1, moves.len().max(1)) };
     std::thread::scope(|scope| {
+        if !planning {
+            warm_up(moves, scope);
+        }
         for _ in 0..workers {
             scope.spawn(|| scope_of_work.enter(work));
         }
     });
     reports.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+}
+
+/// Opens what the moves will need, all at once instead of one after the other.
+/// What fails here fails again, and is reported, where it is needed.
+fn warm_up<'scope, 'env>(moves: &'env [Move], scope: &'scope std::thread::Scope<'scope, 'env>) {
+    let Some(source) = moves.first().map(|one| one.domain.host()) else { return };
+    let mut hosts = vec![source];
+    for one in moves {
+        if !hosts.contains(&&one.target) {
+            hosts.push(&one.target);
+        }
+    }
+    scope.spawn(|| drop(source.stats_connection()));
+    for host in hosts {
+        scope.spawn(|| drop(host.migration_place()));
+    }
 }
 
 fn run_one(one: &Move, options: &MigrateOptions) -> Option<MigrateReport> {

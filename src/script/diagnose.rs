@@ -1,6 +1,6 @@
 //! From Rhai's errors to places in scripts, with the token and a suggestion.
 
-use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position, Scope, Token};
+use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position, Token};
 
 use super::error::ScriptFault;
 use super::modules::Texts;
@@ -238,16 +238,4 @@ fn plain(name: &str) -> String {
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
-}
-
-/// Whether the parser stopped at the end of the text, so that more lines could complete it.
-pub(super) fn is_incomplete(engine: &Engine, scope: &Scope<'_>, text: &str) -> bool {
-    let Err(error) = engine.compile_with_scope(scope, text) else { return false };
-    if matches!(&*error.0, ParseErrorType::BadInput(LexError::UnterminatedString)) {
-        // A text in back quotes may span lines; one in double quotes may not.
-        return text.matches('`').count() % 2 == 1;
-    }
-    let inputs = [text];
-    let end = engine.lex(&inputs).0.find(|(token, _)| *token == Token::EOF).map(|(_, position)| position);
-    end.is_some_and(|end| end == error.1) || error.1.is_none()
 }

@@ -6,14 +6,14 @@ use rhai::{Dynamic, Engine, OptimizationLevel};
 
 use super::bind;
 use super::error::ScriptFault;
-use super::modules::{Modules, Texts};
+use super::modules::Modules;
 use crate::ops::Session;
 
 /// How many operations pass between two looks at the cancel token.
 const LOOK_EVERY: u64 = 64;
 
 /// Builds the engine for a run.
-pub(super) fn build(session: &Session, texts: &Texts) -> Engine {
+pub(super) fn build(session: &Session, modules: Modules) -> Engine {
     let mut engine = Engine::new();
     // Never `Full`: compiling would then call native functions.
     engine.set_optimization_level(OptimizationLevel::Simple);
@@ -26,7 +26,7 @@ pub(super) fn build(session: &Session, texts: &Texts) -> Engine {
     engine.set_max_array_size(1_000_000);
     engine.set_max_map_size(100_000);
     engine.set_default_tag(Dynamic::from(session.clone()));
-    engine.set_module_resolver(Modules::new(texts.clone()));
+    engine.set_module_resolver(modules);
 
     let cancel = session.cancel().clone();
     engine.on_progress(move |operations| {
@@ -35,17 +35,20 @@ pub(super) fn build(session: &Session, texts: &Texts) -> Engine {
         }
         cancel.stopped().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
     });
-    engine.on_print(|text| {
-        let mut out = std::io::stdout().lock();
-        // Whoever read our output has gone: nobody is left to tell.
-        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
-        }
-    });
+    engine.on_print(print);
     engine.on_debug(|text, source, position| {
         let source = source.unwrap_or("script");
         let _ = writeln!(std::io::stderr(), "{source}:{position:?}: {text}");
     });
     bind::register(&mut engine);
     engine
+}
+
+/// A line of data from a script.
+pub(super) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Whoever read our output has gone: nobody is left to tell.
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
 }

@@ -7,9 +7,15 @@ mod bind;
 mod diagnose;
 mod engine;
 mod error;
+mod help;
+mod incomplete;
+mod line;
 mod modules;
 mod options;
 mod runner;
 mod show;
+mod tables;
 
+pub(crate) use help::wrap;
+pub use help::{Entry, Index, Kind, Origin, Topic};
 pub use runner::{End, Runner, Source};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
@@ -33,15 +33,25 @@ impl Texts {
 
 /// Finds modules: `std/…` in the binary, everything else as a file beside the
 /// script that imports it. Each is compiled once, when it is first imported.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Modules {
     texts: Texts,
-    loaded: Mutex<HashMap<String, Shared<Module>>>,
+    loaded: Arc<Mutex<HashMap<String, Shared<Module>>>>,
 }
 
 impl Modules {
     pub(super) fn new(texts: Texts) -> Self {
-        Self { texts, loaded: Mutex::default() }
+        Self { texts, loaded: Arc::default() }
+    }
+
+    /// Files are read again when they are next imported: whoever sits at the
+    /// prompt edits them meanwhile.
+    pub(super) fn forget_files(&self) {
+        self.loaded().retain(|name, _| name.starts_with("std/"));
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, HashMap<String, Shared<Module>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
@@ -78,8 +88,7 @@ impl ModuleResolver for Modules {
         _: Position,
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
         let (name, text) = Self::find(source, path)?;
-        let loaded = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = loaded().get(&name) {
+        if let Some(module) = self.loaded().get(&name) {
             return Ok(module.clone());
         }
         self.texts.keep(&name, &text);
@@ -92,7 +101,7 @@ impl ModuleResolver for Modules {
         ast.set_source(name.as_str());
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine).map_err(in_module)?;
         let module = Shared::new(module);
-        loaded().insert(name.clone(), module.clone());
+        self.loaded().insert(name.clone(), module.clone());
         Ok(module)
     }
 }

@@ -1,12 +1,13 @@
 //! Running scripts and lines.
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, Module, Scope};
+use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, Module, Scope};
 
 use super::bind::Exit;
-use super::modules::Texts;
-use super::{diagnose, engine, show};
+use super::help::{self, Index};
+use super::modules::{Modules, Texts};
+use super::{diagnose, engine, incomplete, line, show};
 use crate::model::{Data, Diagnosis};
-use crate::ops::Session;
+use crate::ops::{Host, Session};
 
 /// A script.
 #[derive(Debug, Clone)]
@@ -27,11 +28,12 @@ pub enum End {
 }
 
 /// An engine with a scope that lasts: variables, functions and imports of one
-/// run are there for the next.
+/// line are there for the next.
 pub struct Runner {
     engine: Engine,
     scope: Scope<'static>,
     texts: Texts,
+    modules: Modules,
 }
 
 impl std::fmt::Debug for Runner {
@@ -44,8 +46,17 @@ impl Runner {
     /// A runner for this session.
     pub fn new(session: &Session) -> Self {
         let texts = Texts::default();
-        let engine = engine::build(session, &texts);
-        Self { engine, scope: Scope::new(), texts }
+        let modules = Modules::new(texts.clone());
+        let engine = engine::build(session, modules.clone());
+        Self { engine, scope: Scope::new(), texts, modules }
+    }
+
+    /// A runner for lines at the prompt: `it` is the last result, `last_error` the last error.
+    pub fn interactive(session: &Session) -> Self {
+        let mut runner = Self::new(session);
+        runner.constant("args", Array::new().into());
+        line::prepare(&mut runner.scope);
+        runner
     }
 
     /// Runs a script.
@@ -53,16 +64,49 @@ impl Runner {
     /// # Errors
     /// What went wrong, with the places it went through.
     pub fn run(&mut self, source: &Source, args: &[String]) -> Result<End, Diagnosis> {
-        self.set_args(args);
-        self.eval(source, true)
+        let args: Array = args.iter().cloned().map(Dynamic::from).collect();
+        self.constant("args", args.into());
+        let ast = self.compile(source)?;
+        let result = self.engine.eval_ast_with_scope::<Dynamic>(&mut self.scope, &ast);
+        self.end(source, result.map(|value| show::data(&value)))
     }
 
-    /// Runs one entry at the prompt; the values of `let` and `fn` stay.
+    /// Runs one entry at the prompt; what `let`, `fn` and `import` make stays, even
+    /// where the line fails behind them.
     ///
     /// # Errors
     /// What went wrong, with the places it went through.
     pub fn run_line(&mut self, source: &Source) -> Result<End, Diagnosis> {
-        self.eval(source, false)
+        self.modules.forget_files();
+        let result = self.compile(source).and_then(|ast| {
+            let result = self.engine.eval_ast_with_scope::<Dynamic>(&mut self.scope, &ast);
+            line::keep_functions(&mut self.engine, &ast);
+            let failed_at = result.as_ref().err().map(|error| error.position());
+            line::keep_imports(&mut self.engine, &ast, failed_at);
+            if let Ok(value) = &result {
+                line::keep_result(&mut self.scope, value);
+            }
+            self.end(source, result.map(|value| show::data(&value)))
+        });
+        if let Err(diagnosis) = &result {
+            line::keep_error(&mut self.scope, &diagnosis.fault);
+        }
+        result
+    }
+
+    /// Gives lines and functions a host under this name.
+    pub fn give_host(&mut self, name: &str, host: Host) {
+        self.constant(name, Dynamic::from(host));
+    }
+
+    /// Whether a line has a variable of this name.
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.scope.contains(name)
+    }
+
+    /// Sets how wide the pages of `help()` are.
+    pub fn set_width(&self, columns: usize) {
+        help::set_width(columns);
     }
 
     /// Parses a script without running it.
@@ -80,49 +124,48 @@ impl Runner {
         }
     }
 
-    /// Whether the parser wants more lines.
-    pub fn is_incomplete(&self, text: &str) -> bool {
-        diagnose::is_incomplete(&self.engine, &self.scope, text)
+    /// Everything that can be called, with its documentation.
+    pub fn index(&self) -> Index {
+        Index::new(&self.engine, None)
     }
 
-    /// `args`: a constant in the scope, so that a misspelt variable is an error
-    /// before anything runs, and a variable of a module, so that functions see it.
-    fn set_args(&mut self, args: &[String]) {
-        let list: Array = args.iter().cloned().map(Dynamic::from).collect();
-        self.scope.push_constant("args", list.clone());
+    /// Whether the parser wants more lines.
+    pub fn is_incomplete(&self, text: &str) -> bool {
+        incomplete::is_incomplete(&self.engine, &self.scope, text)
+    }
+
+    /// A constant in the scope, so that a misspelt variable is an error before
+    /// anything runs, and a variable of a module, so that functions see it.
+    fn constant(&mut self, name: &str, value: Dynamic) {
+        self.scope.push_constant_dynamic(name, value.clone());
         let mut module = Module::new();
-        module.set_var("args", list);
+        module.set_var(name, value);
         self.engine.register_global_module(module.into());
     }
 
-    fn eval(&mut self, source: &Source, once: bool) -> Result<End, Diagnosis> {
+    fn compile(&self, source: &Source) -> Result<AST, Diagnosis> {
         self.texts.keep(&source.name, &source.text);
         let text = without_shebang(&source.text);
-        let fail = |engine: &Engine, error| diagnose::diagnose(engine, error, &source.name, &self.texts);
-        let mut ast = match self.engine.compile_with_scope(&self.scope, &text) {
-            Ok(ast) => ast,
-            Err(error) => {
-                let error = Box::new(EvalAltResult::ErrorParsing(*error.0, error.1));
-                return Err(fail(&self.engine, error));
-            }
-        };
+        let mut ast = self.engine.compile_with_scope(&self.scope, &text).map_err(|error| {
+            let error = Box::new(EvalAltResult::ErrorParsing(*error.0, error.1));
+            self.diagnose(source, error)
+        })?;
         ast.set_source(source.name.as_str());
-        let result = self.engine.eval_ast_with_scope::<Dynamic>(&mut self.scope, &ast);
-        if !once && ast.has_functions() {
-            // Functions of this line become global ones, so that later lines and closures see them.
-            let functions = ast.clone_functions_only();
-            let module = Module::eval_ast_as_new(Scope::new(), &functions, &self.engine);
-            if let Ok(module) = module {
-                self.engine.register_global_module(module.into());
-            }
-        }
+        Ok(ast)
+    }
+
+    fn end(&self, source: &Source, result: Result<Data, Box<EvalAltResult>>) -> Result<End, Diagnosis> {
         match result {
-            Ok(value) => Ok(End::Value(show::data(&value))),
+            Ok(value) => Ok(End::Value(value)),
             Err(error) => match exit_code(&error) {
                 Some(code) => Ok(End::Exit(code)),
-                None => Err(fail(&self.engine, error)),
+                None => Err(self.diagnose(source, error)),
             },
         }
+    }
+
+    fn diagnose(&self, source: &Source, error: Box<EvalAltResult>) -> Diagnosis {
+        diagnose::diagnose(&self.engine, error, &source.name, &self.texts)
     }
 }
 

@@ -7,7 +7,7 @@ use ssh2::{Channel, ErrorCode};
 use super::command::Exit;
 use super::flow::{Flow, Sink, Stream};
 use super::limit::{Limit, Stall};
-use super::wire::Wire;
+use super::wire::{EAGAIN, Wire};
 
 /// libssh2's codes for what the server refuses: `CHANNEL_FAILURE`, `CHANNEL_REQUEST_DENIED`, `REQUEST_DENIED`.
 const REFUSED: [i32; 3] = [-21, -22, -32];
@@ -48,8 +48,15 @@ pub(super) fn run(
         limit.check()?;
         let out = drain(&mut channel, Stream::Out, &mut buffer, flow.output)?;
         let err = drain(&mut stderr, Stream::Err, &mut buffer, flow.output)?;
+        // The end of both outputs is not the end of the command: only the server's
+        // own "close" is, and says that it has told us all, the status included
+        // (libssh2 reports status 0 also when none has come).
         if !out && !err && channel.eof() {
-            break;
+            match channel.wait_close() {
+                Ok(()) => break,
+                Err(e) if again(&e) => {}
+                Err(e) => return Err(stall(&e)),
+            }
         }
         let fed = feeding && feed(&mut channel, flow, &mut feeding)?;
         if !out && !err && !fed {
@@ -57,9 +64,6 @@ pub(super) fn run(
         }
     }
     wire.drive(limit, |_| channel.close())?.map_err(|e| stall(&e))?;
-    // Only the server's own "close" says that it has told us all, the status
-    // included: libssh2 reports status 0 also when none has come.
-    wire.drive(limit, |_| channel.wait_close())?.map_err(|e| stall(&e))?;
     let signal = channel.exit_signal().map_err(|e| stall(&e))?.exit_signal;
     let status = channel.exit_status().map_err(|e| stall(&e))?;
     Ok(match signal {
@@ -98,7 +102,7 @@ fn feed(channel: &mut Channel, flow: &mut Flow<'_>, feeding: &mut bool) -> Resul
                 *feeding = false;
                 Ok(true)
             }
-            Err(e) if would_block(&io::Error::from(ssh2::Error::from_errno(e.code()))) => Ok(false),
+            Err(e) if again(&e) => Ok(false),
             Err(e) => Err(stall(&e)),
         };
     };
@@ -110,6 +114,10 @@ fn feed(channel: &mut Channel, flow: &mut Flow<'_>, feeding: &mut bool) -> Resul
         Err(e) if would_block(&e) => Ok(false),
         Err(e) => Err(Stall::Lost(e.to_string())),
     }
+}
+
+fn again(error: &ssh2::Error) -> bool {
+    error.code() == ErrorCode::Session(EAGAIN)
 }
 
 fn would_block(error: &io::Error) -> bool {

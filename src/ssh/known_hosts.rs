@@ -113,9 +113,10 @@ impl KnownKeys {
         let known = |kind: &str| {
             self.exact.iter().chain(&self.portless).any(|e| e.marker == Marker::Plain && e.kind == kind)
         };
-        let (first, rest): (Vec<(&str, &str)>, Vec<(&str, &str)>) =
-            ALGORITHMS.iter().copied().partition(|(kind, _)| known(kind));
-        let names: Vec<&str> = first.into_iter().chain(rest).map(|(_, name)| name).collect();
+        let mut names = ALGORITHMS;
+        // Stable: within each half OpenSSH's order stays.
+        names.sort_by_key(|(kind, _)| !known(kind));
+        let names: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
         names.join(",")
     }
 

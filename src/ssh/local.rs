@@ -16,8 +16,8 @@ use super::error::Kind;
 use super::flow::{Collect, Feed, Flow, Sink, Stream};
 use super::limit::{Limit, Stall};
 
-/// How long a stopped command has to end by itself before it is killed.
-const GRACE: Duration = Duration::from_millis(80);
+/// How long a stopped command has to end by itself, and to clean up, before it is killed.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Runs the words and passes their input and output on.
 ///
@@ -83,7 +83,8 @@ impl Running {
         let mut stdout = self.child.stdout.take();
         let mut stderr = self.child.stderr.take();
         let mut buffer = vec![0; 64 << 10];
-        while stdout.is_some() || stderr.is_some() {
+        let mut pause = Duration::from_micros(200);
+        loop {
             limit.check()?;
             let out = drain(&mut stdout, Stream::Out, &mut buffer, flow.output)?;
             let err = drain(&mut stderr, Stream::Err, &mut buffer, flow.output)?;
@@ -91,21 +92,20 @@ impl Running {
             if out || err || fed {
                 continue;
             }
+            let silent = stdout.is_none() && stderr.is_none();
+            if silent && let Some(status) = self.child.try_wait().map_err(|e| Stall::Lost(e.to_string()))? {
+                return Ok(exit(status));
+            }
+            if silent && self.stdin.is_none() {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(20));
+                continue;
+            }
             let mut fds = Vec::with_capacity(3);
             fds.extend(stdout.as_ref().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
             fds.extend(stderr.as_ref().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
             fds.extend(self.stdin.as_ref().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLOUT)));
             limit.poll(&mut fds)?;
-        }
-        self.stdin = None;
-        let mut pause = Duration::from_micros(200);
-        loop {
-            if let Some(status) = self.child.try_wait().map_err(|e| Stall::Lost(e.to_string()))? {
-                return Ok(exit(status));
-            }
-            limit.check()?;
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
 
@@ -133,10 +133,12 @@ impl Running {
 
     /// Ends the whole process group: asks first, then kills.
     fn kill(&mut self) {
-        self.stdin = None;
         let Ok(pid) = i32::try_from(self.child.id()) else { return };
         let group = Pid::from_raw(pid);
         let _ = killpg(group, Signal::SIGTERM);
+        // Not before: at the end of its input the command would begin to clean
+        // up, and the signal would hit what it has started for that.
+        self.stdin = None;
         let until = Instant::now() + GRACE;
         while Instant::now() < until {
             if matches!(self.child.try_wait(), Ok(Some(_))) {

@@ -4,6 +4,7 @@
 //! that `~/.ssh/config`, keys, known hosts and jump hosts mean the same here and
 //! for libvirt's `qemu+ssh`. What changes a host takes a [`Permit`].
 
+mod advice;
 mod auth;
 mod base64;
 mod cksum;
@@ -177,7 +178,9 @@ impl Shell {
 
     /// Runs a command that may change the host.
     ///
-    /// A status other than 0 is no error here: it is in the [`Output`].
+    /// A status other than 0 is no error here: it is in the [`Output`]. As with
+    /// `ssh`, a background child that keeps the outputs open (`daemon &`) keeps
+    /// the command running: redirect them.
     ///
     /// # Errors
     /// Class `Connect` when it could not be started; `connection_lost`,
@@ -192,14 +195,6 @@ impl Shell {
     /// As [`Shell::run`].
     pub fn probe(&self, probe: &Probe) -> Result<Output, Error> {
         self.output(&probe.0)
-    }
-
-    /// Runs a command of which the operator says that it changes nothing.
-    ///
-    /// # Errors
-    /// As [`Shell::run`].
-    pub fn observe(&self, command: &Command) -> Result<Output, Error> {
-        self.output(command)
     }
 
     fn output(&self, command: &Command) -> Result<Output, Error> {
@@ -233,7 +228,8 @@ impl Shell {
             match exec::open(&mut wire, &Limit::new(&self.cancel, Some(HANDSHAKE))) {
                 Ok(channel) => break (wire, channel),
                 // Nothing had been sent: a session that died while it was idle is replaced.
-                Err(Stall::Lost(_) | Stall::Deadline) if pooled => {}
+                // What killed it will have killed the other idle ones as well.
+                Err(Stall::Lost(_) | Stall::Deadline) if pooled => self.host.pool.clear(),
                 Err(stall) => return Err(fail(stall, false)),
             }
         };

@@ -24,7 +24,7 @@ const MAX_JUMPS: usize = 8;
 
 /// How often a connection that sshd drops before its banner is tried again:
 /// beyond `MaxStartups` (10 by default) sshd drops new connections at random.
-const RETRIES: u32 = 3;
+const RETRIES: u32 = 6;
 
 /// Everything that opening a session needs to know.
 pub(super) struct Opening<'a> {

@@ -15,7 +15,7 @@ use super::limit::{Limit, Stall, readable_now};
 use super::proxy::Helper;
 
 /// libssh2's `LIBSSH2_ERROR_EAGAIN`.
-const EAGAIN: i32 = -37;
+pub(super) const EAGAIN: i32 = -37;
 
 /// How often a sign of life is asked for, in seconds (as `ServerAliveInterval`).
 const ALIVE_INTERVAL: u32 = 5;

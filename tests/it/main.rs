@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 mod cli;
+mod demo;
+mod deps;
 mod evacuate;
 mod faults;
 #[path = "../lab/mod.rs"]

@@ -1,22 +1,17 @@
 //! `kvmsh::ssh` against a real sshd.
 
-use std::fs;
-use std::io::Write as _;
-use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+mod commands;
+mod endurance;
+mod files;
+mod keys;
+mod ways;
 
-use kvmsh::gate::{Gate, Journal, Mode, Outcome, Permit};
-use kvmsh::model::{Cancel, Class, Fault, Stop, Target};
-use kvmsh::ssh::{
-    Command, Error, FileKind, KeyState, Output, Passphrases, Probe, Settings, Shell, Trust, WriteOptions,
-};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use crate::sshd::{Keys, PASSPHRASE, Sshd, free_port, keygen};
+use kvmsh::gate::{Change, Gate, Journal, Mode, Outcome, Permit};
+use kvmsh::model::{Fault, Target};
+use kvmsh::ssh::{Command, Error, Output, Settings, Shell};
 
 /// Runs a test and fails it when it does not end in time.
 fn within<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T + Send + 'static) -> T {
@@ -36,7 +31,7 @@ fn within<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T + Send + 'st
 fn permitted<T>(deed: impl FnOnce(&Permit) -> Result<T, Error>) -> Result<T, Error> {
     let gate = Gate::new(Mode::Apply, Journal::off());
     let mut error = None;
-    let change = kvmsh::gate::Change::new("h2-a", "host", "h2-a", "test");
+    let change = Change::new("h2-a", "host", "h2-a", "test");
     let outcome = gate.apply(change, |permit| {
         deed(permit).map_err(|e| {
             error = Some(e.clone());
@@ -61,22 +56,7 @@ fn code(error: &Error) -> &'static str {
     error.kind.code()
 }
 
-#[test]
-fn a_command_gives_back_what_it_wrote_and_how_it_ended() {
-    within(20, || {
-        let sshd = Sshd::start();
-        for shell in [sshd.shell(), Shell::new(Target::local("here", "qemu:///system"), Settings::default())]
-        {
-            let output = sh(&shell, "echo out; echo err >&2; exit 7");
-            assert_eq!((output.text().as_str(), output.error_text().as_str()), ("out", "err"));
-            assert_eq!((output.status, output.signal.clone()), (7, None));
-            let odd = ["printf", "%s|", "a b", "$HOME", "it's", "\"", "\n", "", "*", "é"];
-            let output = run(&shell, &Command::argv(odd)).unwrap();
-            assert_eq!(output.text(), "a b|$HOME|it's|\"|\n||*|é|");
-            let output = shell.probe(&Probe::script("printf '%s-%s' \"$1\" \"$2\"", ["$(id)", "'"])).unwrap();
-            assert_eq!(output.text(), "$(id)-'");
-            let output = run(&shell, &Command::argv(["no-such-program"]));
-            assert!(output.map_or(true, |o| o.status == 127));
-        }
-    });
+/// This machine, without SSH.
+fn local() -> Shell {
+    Shell::new(Target::local("here", "qemu:///system"), Settings::default())
 }

@@ -15,15 +15,27 @@ use tempfile::TempDir;
 /// The passphrase of the encrypted keys.
 pub(crate) const PASSPHRASE: &str = "open sesame";
 
-/// Key pairs made once for all tests: `ed25519`, `rsa`, `ecdsa`, their `-pem`
+/// Key pairs made once and kept in the build directory: `ed25519`, `rsa`, `ecdsa`, their `-pem`
 /// and `-locked` forms, `stranger` (let in nowhere), and a `ca`.
-pub(crate) struct Keys(TempDir);
+pub(crate) struct Keys(PathBuf);
 
 impl Keys {
     pub(crate) fn get() -> &'static Self {
         static KEYS: OnceLock<Keys> = OnceLock::new();
         KEYS.get_or_init(|| {
-            let keys = Self(tempfile::tempdir().unwrap());
+            let keys = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join("ssh-keys"));
+            let done = keys.path("done");
+            fs::create_dir_all(&keys.0).unwrap();
+            // Another test process may be making them.
+            let lock = fs::File::create(keys.path("lock")).unwrap();
+            lock.lock().unwrap();
+            if done.exists() {
+                return keys;
+            }
+            // Left by a run that was killed: ssh-keygen would ask whether to overwrite them.
+            for entry in fs::read_dir(&keys.0).unwrap().flatten().filter(|e| e.file_name() != "lock") {
+                fs::remove_file(entry.path()).unwrap();
+            }
             for (name, args) in [
                 ("ed25519", &["-t", "ed25519", "-N", ""][..]),
                 ("rsa", &["-t", "rsa", "-b", "2048", "-N", ""]),
@@ -48,12 +60,13 @@ impl Keys {
                 &["-I", "id", "-n", "root"],
                 &[&keys.path("certified.pub")],
             );
+            fs::write(done, "").unwrap();
             keys
         })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.join(name)
     }
 
     pub(crate) fn public(&self, name: &str) -> String {
@@ -99,10 +112,12 @@ impl Sshd {
         let keys = Keys::get();
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
+        // Another home: this machine's ~/.bashrc, which bash reads under sshd, is no part of the test.
         let mut config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nUsePAM no\nStrictModes no\nPidFile none\n\
              PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             LogLevel ERROR\nAuthorizedKeysFile {0}/authorized_keys\nTrustedUserCAKeys {1}\n{extra}\n",
+             LogLevel ERROR\nAuthorizedKeysFile {0}/authorized_keys\nTrustedUserCAKeys {1}\n\
+             SetEnv HOME={0}\n{extra}\n",
             dir.path().display(),
             keys.path("ca.pub").display(),
         );
@@ -133,7 +148,9 @@ impl Sshd {
         fs::write(dir.path().join("config"), config).unwrap();
         fs::create_dir(dir.path().join("run")).unwrap();
         fs::set_permissions(dir.path().join("run"), fs::Permissions::from_mode(0o700)).unwrap();
-        let mut argv: Vec<String> = prefix.iter().map(|s| (*s).to_owned()).collect();
+        // It ends with the thread that started it, also when that is killed.
+        let mut argv: Vec<String> = ["setpriv", "--pdeathsig", "KILL"].map(str::to_owned).into();
+        argv.extend(prefix.iter().map(|s| (*s).to_owned()));
         argv.extend([program, "-D", "-e", "-f"].map(str::to_owned));
         argv.push(dir.path().join("config").display().to_string());
         let log = fs::File::create(dir.path().join("log")).unwrap();
@@ -212,8 +229,9 @@ impl Sshd {
         }
     }
 
-    /// No new connections from now on.
-    pub(crate) fn stop_listening(&mut self) {
+    /// Ends sshd and all its sessions.
+    pub(crate) fn stop(&mut self) {
+        self.signal_sessions("KILL");
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -221,8 +239,6 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        self.signal_sessions("KILL");
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }

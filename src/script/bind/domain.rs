@@ -276,7 +276,7 @@ pub(super) mod functions {
     #[rhai_fn(name = "preflight", return_raw, pure)]
     pub fn preflight(ctx: NativeCallContext<'_>, domain: &mut Domain, target: Dynamic) -> Outcome<Array> {
         let target = host_of(&ctx, "preflight", &target)?;
-        let plan = transfer::plan(&[domain.clone()], &[target], &Default::default())?;
+        let plan = transfer::plan(std::slice::from_ref(domain), &[target], &Default::default())?;
         let reasons = plan.blocked.into_iter().flat_map(|blocked| blocked.reasons);
         Ok(reasons.map(|fault| Dynamic::from(super::super::ScriptFault { fault })).collect())
     }

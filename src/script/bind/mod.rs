@@ -5,13 +5,15 @@
 //! anything that changes a host is wrapped in [`at`], so that the journal knows
 //! the line of the script.
 
-// The macro exports only what is `pub`.
-#![allow(unreachable_pub)]
+// `export_module` exports only what is `pub`, and what it generates unwraps what Rhai has checked.
+#![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod cpu;
 mod domain;
+mod error;
 mod flow;
 mod global;
+mod help;
 mod host;
 mod moves;
 mod network;
@@ -31,7 +33,8 @@ use crate::ops::{Domain, Host, Session};
 
 /// Registers everything.
 pub(super) fn register(engine: &mut Engine) {
-    engine.build_type::<ScriptFault>();
+    engine.register_global_module(exported_module!(error::functions).into());
+    engine.register_global_module(exported_module!(help::functions).into());
     engine.register_global_module(exported_module!(global::functions).into());
     engine.register_global_module(exported_module!(flow::functions).into());
     engine.register_global_module(exported_module!(output::functions).into());

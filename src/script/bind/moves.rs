@@ -79,7 +79,7 @@ pub(super) fn migrate_one(
     target: &Host,
     options: &MigrateOptions,
 ) -> Result<Option<MigrateReport>, Fault> {
-    let plan = plan(&[domain.clone()], std::slice::from_ref(target), options)?;
+    let plan = plan(std::slice::from_ref(domain), std::slice::from_ref(target), options)?;
     if let Some(blocked) = plan.blocked.first() {
         return Err(refusal(domain, target, &blocked.reasons));
     }

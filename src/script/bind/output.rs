@@ -5,7 +5,7 @@ use rhai::plugin::*;
 
 use super::super::error::{Outcome, misuse};
 use super::super::options::texts;
-use super::super::show;
+use super::super::{show, tables};
 use super::session;
 use crate::model::Fault;
 
@@ -19,7 +19,7 @@ pub(super) mod functions {
     /// Example: `table([#{a: 1}, #{a: 2}])`
     #[rhai_fn(name = "table", return_raw)]
     pub fn table(rows: Dynamic) -> Outcome<Table> {
-        show::table(&rows).ok_or_else(|| misuse("table: it takes an array of maps or objects"))
+        tables::table(&rows).ok_or_else(|| misuse("table: it takes an array of maps or objects"))
     }
 
     /// As `table(rows)`, with these columns in this order.

@@ -19,7 +19,8 @@ dir=${dir:-/}
 # A dot first: `source interfaces.d/*` and the like do not see it.
 tmp=$(mktemp -- "$dir/.kvmsh.XXXXXXXXXX") || exit 1
 trap 'rm -f -- "$tmp"' EXIT
-trap 'exit 75' HUP INT TERM PIPE
+# Again here: a signal to the group may have hit the `rm` of the line above.
+trap 'rm -f -- "$tmp"; exit 75' HUP INT TERM PIPE
 
 head -c "$size" >"$tmp" || exit 1
 IFS= read -r want || exit 74

@@ -1,0 +1,37 @@
+//! Help.
+
+use rhai::plugin::*;
+use rhai::{Dynamic, FnPtr, ImmutableString};
+
+use super::super::engine;
+use super::super::error::Outcome;
+use super::super::help::Index;
+
+#[export_module]
+pub(super) mod functions {
+    /// Lists objects, functions and modules.
+    ///
+    /// Example: `help()`
+    #[rhai_fn(name = "help")]
+    pub fn help(ctx: NativeCallContext<'_>) {
+        engine::print(&Index::new(ctx.engine(), Some(&ctx)).overview());
+    }
+
+    /// Explains a word, or what a value is.
+    ///
+    /// `topic`: a function (`"migrate"`, `"domain.migrate"`), an object (`"Domain"`), a module
+    /// (`"std/evacuate"`), part of a name, or any value.
+    ///
+    /// Errors: `no_help`, with a suggestion.
+    ///
+    /// Example: `help("domain.migrate")`
+    #[rhai_fn(name = "help", return_raw)]
+    pub fn help_on(ctx: NativeCallContext<'_>, topic: Dynamic) -> Outcome<()> {
+        let index = Index::new(ctx.engine(), Some(&ctx));
+        let text = topic.read_lock::<ImmutableString>().map(|text| text.to_string());
+        let function = || topic.read_lock::<FnPtr>().map(|f| f.fn_name().to_owned());
+        let kind = || ctx.engine().map_type_name(topic.type_name()).to_owned();
+        engine::print(&index.page(&text.or_else(function).unwrap_or_else(kind))?);
+        Ok(())
+    }
+}

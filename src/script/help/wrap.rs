@@ -1,0 +1,59 @@
+//! Text in lines of a given width.
+
+use unicode_width::UnicodeWidthStr;
+
+/// Breaks `text` between words so that no line is wider than `width`, each line
+/// behind `indent` spaces. A word that is wider stands alone.
+pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let room = width.saturating_sub(indent).max(1);
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.width() + 1 + word.width() > room {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines.into_iter().map(|line| format!("{:indent$}{line}", "")).collect()
+}
+
+/// `left`, and beside it `right` from column `column` on; below it where there
+/// is no room beside.
+pub(super) fn beside(left: &str, right: &str, column: usize, width: usize) -> Vec<String> {
+    let narrow = width < column + 24;
+    let mut lines = wrap(right, width, if narrow { 4 } else { column });
+    let fits = left.width() < column;
+    match lines.first_mut() {
+        Some(first) if fits && !narrow => {
+            let gap = column - left.width();
+            *first = format!("{left}{:gap$}{}", "", first.trim_start());
+        }
+        _ => lines.insert(0, left.to_owned()),
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words_and_a_long_word_stands_alone() {
+        assert_eq!(wrap("one two three", 9, 2), ["  one two", "  three"]);
+        assert_eq!(wrap("a qemu+ssh://host/system b", 8, 0), ["a", "qemu+ssh://host/system", "b"]);
+        assert!(wrap("  ", 8, 0).is_empty());
+    }
+
+    #[test]
+    fn an_explanation_stands_beside_its_name_or_below_it() {
+        assert_eq!(beside("name", "What it is.", 8, 40), ["name    What it is."]);
+        assert_eq!(beside("a_long_name", "What it is.", 8, 40), ["a_long_name", "        What it is."]);
+        assert_eq!(beside("name", "What it is.", 20, 40), ["name", "    What it is."]);
+    }
+}

@@ -1,0 +1,311 @@
+//! Objects as tables: which columns matter, in which order, asked for in bulk.
+
+use std::collections::HashMap;
+
+use rhai::{Array, Dynamic, Map};
+use serde_json::Value as Json;
+
+use super::error::ScriptFault;
+use super::show::json;
+use crate::model::{Cell, DomainRow, Fault, Table, Tone};
+use crate::ops::migrate::Move;
+use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
+
+/// An array of objects of one type, or of maps, as a table.
+pub(super) fn table(value: &Dynamic) -> Option<Table> {
+    if let Some(table) = value.read_lock::<Table>() {
+        return Some(table.clone());
+    }
+    let array = value.read_lock::<Array>()?;
+    if array.is_empty() {
+        return None;
+    }
+    objects(&array).or_else(|| maps(&array))
+}
+
+fn all<T: Clone + Send + Sync + 'static>(items: &[Dynamic]) -> Option<Vec<T>> {
+    items.iter().map(|item| item.read_lock::<T>().map(|item| item.clone())).collect()
+}
+
+pub(super) fn objects(items: &[Dynamic]) -> Option<Table> {
+    if let Some(hosts) = all::<Host>(items) {
+        return Some(host_table(&hosts));
+    }
+    if let Some(domains) = all::<Domain>(items) {
+        return Some(domain_table(&domains));
+    }
+    if let Some(pools) = all::<Pool>(items) {
+        return Some(pool_table(&pools));
+    }
+    if let Some(volumes) = all::<Volume>(items) {
+        return Some(volume_table(&volumes));
+    }
+    if let Some(networks) = all::<Network>(items) {
+        return Some(network_table(&networks));
+    }
+    if let Some(cpus) = all::<Cpu>(items) {
+        return Some(cpu_table(&cpus));
+    }
+    if let Some(moves) = all::<Move>(items) {
+        return Some(move_table(&moves));
+    }
+    all::<ScriptFault>(items).map(|faults| fault_table(&faults))
+}
+
+fn text(text: impl Into<String>) -> Cell {
+    Cell::Text(text.into())
+}
+
+fn or_nothing<T>(value: Option<T>, cell: impl FnOnce(T) -> Cell) -> Cell {
+    value.map_or(Cell::Nothing, cell)
+}
+
+fn number(value: u64) -> Cell {
+    Cell::Number(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// Asks all hosts at once; one that is down costs its own row only.
+fn host_table(hosts: &[Host]) -> Table {
+    let mut table = Table::with_columns([
+        "name",
+        "state",
+        "running",
+        "guests",
+        "cpus",
+        "memory",
+        "available",
+        "libvirt",
+        "hypervisor",
+    ]);
+    let ask = |host: &Host| -> Result<Vec<Cell>, Fault> {
+        let versions = host.versions()?;
+        let rows = host.domain_rows()?;
+        let memory = host.memory()?;
+        Ok(vec![
+            text(host.name()),
+            Cell::State("up".into(), Tone::Good),
+            number(rows.iter().filter(|row| row.state.is_running()).count() as u64),
+            number(rows.len() as u64),
+            number(host.node_info()?.cpus.into()),
+            Cell::Bytes(memory.total),
+            Cell::Bytes(memory.available),
+            text(versions.libvirt),
+            text(format!("{} {}", versions.driver, versions.hypervisor)),
+        ])
+    };
+    table.rows = std::thread::scope(|scope| {
+        let asked: Vec<_> = hosts.iter().map(|host| (host, scope.spawn(|| ask(host)))).collect();
+        asked
+            .into_iter()
+            .map(|(host, asked)| {
+                asked.join().ok().and_then(Result::ok).unwrap_or_else(|| {
+                    let mut row = vec![text(host.name()), Cell::State("down".into(), Tone::Bad)];
+                    row.resize(9, Cell::Nothing);
+                    row
+                })
+            })
+            .collect()
+    });
+    table
+}
+
+/// One round trip per host, not one per domain.
+fn domain_table(domains: &[Domain]) -> Table {
+    let mut table = Table::with_columns(["name", "state", "memory", "vcpus", "host"]);
+    let mut known: HashMap<String, HashMap<String, DomainRow>> = HashMap::new();
+    for domain in domains {
+        known.entry(domain.host().name().to_owned()).or_insert_with(|| {
+            let rows = domain.host().domain_rows().unwrap_or_default();
+            rows.into_iter().map(|row| (row.name.clone(), row)).collect()
+        });
+    }
+    table.rows = domains
+        .iter()
+        .map(|domain| {
+            let row = known.get(domain.host().name()).and_then(|rows| rows.get(domain.name()));
+            let state = row.map_or(Cell::State("gone".into(), Tone::Bad), |row| {
+                Cell::State(row.state.word().into(), row.state.tone())
+            });
+            vec![
+                text(domain.name()),
+                state,
+                or_nothing(row.and_then(|row| row.max_memory), Cell::Bytes),
+                or_nothing(row.and_then(|row| row.vcpus), number),
+                text(domain.host().name()),
+            ]
+        })
+        .collect();
+    table
+}
+
+fn pool_table(pools: &[Pool]) -> Table {
+    let mut table =
+        Table::with_columns(["name", "state", "type", "capacity", "available", "autostart", "path", "host"]);
+    table.rows = pools
+        .iter()
+        .map(|pool| {
+            let info = pool.info().ok();
+            let (kind, path) = pool.type_and_path().unwrap_or_default();
+            let tone = |state: &str| match state {
+                "running" => Tone::Good,
+                "inactive" => Tone::Idle,
+                "building" => Tone::Warn,
+                _ => Tone::Bad,
+            };
+            // An inactive pool has no sizes, and libvirt says 0.
+            let sizes = info.as_ref().filter(|info| info.state != "inactive");
+            vec![
+                text(pool.name()),
+                or_nothing(info.as_ref(), |info| Cell::State(info.state.into(), tone(info.state))),
+                text(kind),
+                or_nothing(sizes, |info| Cell::Bytes(info.capacity)),
+                or_nothing(sizes, |info| Cell::Bytes(info.available)),
+                or_nothing(pool.autostart().ok(), Cell::Flag),
+                text(path),
+                text(pool.host().name()),
+            ]
+        })
+        .collect();
+    table
+}
+
+fn volume_table(volumes: &[Volume]) -> Table {
+    let mut table = Table::with_columns(["name", "capacity", "allocation", "format", "path"]);
+    table.rows = volumes
+        .iter()
+        .map(|volume| {
+            let info = volume.info().ok();
+            vec![
+                text(volume.name()),
+                or_nothing(info.as_ref(), |info| Cell::Bytes(info.capacity)),
+                or_nothing(info.as_ref(), |info| Cell::Bytes(info.allocation)),
+                text(volume.format().unwrap_or_default()),
+                text(volume.path().unwrap_or_default()),
+            ]
+        })
+        .collect();
+    table
+}
+
+fn network_table(networks: &[Network]) -> Table {
+    let mut table = Table::with_columns(["name", "state", "bridge", "autostart", "host"]);
+    table.rows = networks
+        .iter()
+        .map(|network| {
+            let state = network.is_active().ok().map(|active| {
+                if active {
+                    Cell::State("active".into(), Tone::Good)
+                } else {
+                    Cell::State("inactive".into(), Tone::Idle)
+                }
+            });
+            vec![
+                text(network.name()),
+                state.unwrap_or(Cell::Nothing),
+                text(network.bridge().unwrap_or_default()),
+                or_nothing(network.autostart().ok(), Cell::Flag),
+                text(network.host().name()),
+            ]
+        })
+        .collect();
+    table
+}
+
+fn cpu_table(cpus: &[Cpu]) -> Table {
+    let mut table = Table::with_columns(["host", "model", "vendor", "arch", "topology", "features"]);
+    table.rows = cpus
+        .iter()
+        .map(|cpu| match cpu.info() {
+            Ok(info) => {
+                let [sockets, dies, cores, threads] = info.topology;
+                vec![
+                    text(cpu.host().name()),
+                    text(&info.model),
+                    text(&info.vendor),
+                    text(&info.arch),
+                    text(format!("{sockets} × {dies} × {cores} × {threads}")),
+                    number(info.features.len() as u64),
+                ]
+            }
+            Err(_) => {
+                let mut row = vec![text(cpu.host().name())];
+                row.resize(6, Cell::Nothing);
+                row
+            }
+        })
+        .collect();
+    table
+}
+
+fn move_table(moves: &[Move]) -> Table {
+    let mut table = Table::with_columns(["domain", "from", "to", "memory", "how", "why"]);
+    table.rows = moves
+        .iter()
+        .map(|one| {
+            vec![
+                text(one.domain.name()),
+                text(one.domain.host().name()),
+                text(one.target.name()),
+                Cell::Bytes(one.memory),
+                text(if one.live { "live" } else { "definition" }),
+                text(&one.why),
+            ]
+        })
+        .collect();
+    table
+}
+
+fn fault_table(faults: &[ScriptFault]) -> Table {
+    let mut table = Table::with_columns(["code", "host", "object", "message"]);
+    table.rows = faults
+        .iter()
+        .map(|error| {
+            let fault = &error.fault;
+            vec![
+                text(&fault.code),
+                or_nothing(fault.host.as_ref(), text),
+                or_nothing(fault.object.as_ref(), text),
+                text(fault.to_string()),
+            ]
+        })
+        .collect();
+    table
+}
+
+/// Maps become rows; the columns are all keys, in the order in which they first appear.
+fn maps(items: &[Dynamic]) -> Option<Table> {
+    let maps = all::<Map>(items)?;
+    let mut keys: Vec<String> = Vec::new();
+    for map in &maps {
+        for key in map.keys() {
+            if !keys.iter().any(|known| known == key.as_str()) {
+                keys.push(key.to_string());
+            }
+        }
+    }
+    let mut table = Table::with_columns(keys.clone());
+    table.rows = maps
+        .iter()
+        .map(|map| keys.iter().map(|key| map.get(key.as_str()).map_or(Cell::Nothing, cell)).collect())
+        .collect();
+    Some(table)
+}
+
+fn cell(value: &Dynamic) -> Cell {
+    if value.is_unit() {
+        return Cell::Nothing;
+    }
+    if let Ok(flag) = value.as_bool() {
+        return Cell::Flag(flag);
+    }
+    if let Ok(number) = value.as_int() {
+        return Cell::Number(number);
+    }
+    if let Ok(number) = value.as_float() {
+        return Cell::Decimal(number);
+    }
+    match json(value) {
+        Json::String(text) => Cell::Text(text),
+        other => Cell::Text(other.to_string()),
+    }
+}
