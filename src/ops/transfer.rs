@@ -224,7 +224,7 @@ pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<Migr
     let workers = if planning { 1 } else { limits.parallel.clamp(1, moves.len().max(1)) };
     std::thread::scope(|scope| {
         if !planning {
-            warm_up(moves, scope);
+            warm_up(moves, workers, scope);
         }
         for _ in 0..workers {
             scope.spawn(|| scope_of_work.enter(work));
@@ -233,19 +233,23 @@ pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<Migr
     reports.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
 }
 
-/// Opens what the moves will need, all at once instead of one after the other.
-/// What fails here fails again, and is reported, where it is needed.
-fn warm_up<'scope, 'env>(moves: &'env [Move], scope: &'scope std::thread::Scope<'scope, 'env>) {
-    let Some(source) = moves.first().map(|one| one.domain.host()) else { return };
-    let mut hosts = vec![source];
-    for one in moves {
-        if !hosts.contains(&&one.target) {
-            hosts.push(&one.target);
-        }
+/// Opens what the first moves will need, all at once instead of one after the
+/// other. What fails here fails again, and is reported, where it is needed.
+fn warm_up<'scope, 'env>(
+    moves: &'env [Move],
+    workers: usize,
+    scope: &'scope std::thread::Scope<'scope, 'env>,
+) {
+    if let Some(first) = moves.first() {
+        scope.spawn(|| drop(first.domain.host().stats_connection()));
     }
-    scope.spawn(|| drop(source.stats_connection()));
-    for host in hosts {
-        scope.spawn(|| drop(host.migration_place()));
+    for one in &moves[..workers] {
+        scope.spawn(|| {
+            std::thread::scope(|both| {
+                both.spawn(|| drop(one.target.migration_place()));
+                drop(one.domain.host().migration_place());
+            });
+        });
     }
 }
 

@@ -3,7 +3,9 @@
 use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position, Token};
 
 use super::error::ScriptFault;
+use super::help::{Entry, Index, Kind, type_word};
 use super::modules::Texts;
+use crate::model::suggest::did_you_mean;
 use crate::model::{Class, Diagnosis, Fault, Place};
 
 /// Turns an error of the script `source` into what is shown.
@@ -97,7 +99,7 @@ fn fault_of(engine: &Engine, error: EvalAltResult) -> Fault {
             Fault::new("script_limit", format!("the script made something too large: {what}"))
         }
         EvalAltResult::ErrorMismatchDataType(wanted, got, _) => {
-            Fault::new("wrong_type", format!("expected {}, found {}", plain(&wanted), plain(&got)))
+            Fault::new("wrong_type", format!("expected {}, found {}", type_word(&wanted), type_word(&got)))
         }
         mut other => {
             other.clear_position();
@@ -141,97 +143,110 @@ fn parse_fault(kind: ParseErrorType) -> Fault {
     fault.class(Class::Failed)
 }
 
-/// `strat (Domain)` → no function `strat` for a Domain; did you mean `start`?
+/// `strat (Domain)` → a Domain has no function `strat`; did you mean `start`?
 fn no_function(engine: &Engine, signature: &str) -> Fault {
     let (name, arguments) = signature.split_once('(').unwrap_or((signature, ""));
     let name = name.trim();
     let arguments = arguments.trim_end_matches(')').trim();
+    let arguments: Vec<String> = arguments.split(", ").filter(|a| !a.is_empty()).map(type_word).collect();
     if let Some(member) = name.strip_prefix("get$") {
-        return no_member(engine, member, arguments);
+        return no_member(engine, member, arguments.first().map_or("any", String::as_str));
     }
-    let known = function_names(engine);
-    let exists = known.iter().any(|k| k == name);
-    let plain_arguments = arguments.split(", ").filter(|a| !a.is_empty()).map(plain).collect::<Vec<_>>();
-    let message = match (exists, plain_arguments.is_empty()) {
-        (false, _) => format!("there is no function `{name}`"),
-        (true, true) => format!("`{name}` cannot be called without arguments"),
-        (true, false) => format!("`{name}` cannot be called with ({})", plain_arguments.join(", ")),
-    };
-    let fault = Fault::new("no_function", message);
-    if exists {
-        let signatures: Vec<String> = signatures(engine, name).into_iter().take(4).collect();
-        return if signatures.is_empty() {
-            fault
-        } else {
-            fault.hint(format!("it is: {}", signatures.join(" or ")))
+    if let Some(member) = name.strip_prefix("set$") {
+        return no_setter(engine, member, arguments.first().map_or("any", String::as_str));
+    }
+    let index = Index::new(engine, None);
+    let forms: Vec<&Entry> =
+        index.entries.iter().filter(|e| e.name == name && e.kind == Kind::Function).collect();
+    let fault = |message: String| Fault::new("no_function", message);
+    let of = arguments.first();
+    let Some(owner) = of.filter(|kind| index.members(kind).next().is_some()) else {
+        return match usages(&forms) {
+            Some(usages) => fault(not_with(name, &arguments)).hint(format!("it is {usages}")),
+            None => suggest(
+                fault(format!("there is no function `{name}`")),
+                name,
+                index.entries.iter().filter(|e| e.object.is_none()),
+            ),
         };
+    };
+    let fitting: Vec<&Entry> = forms
+        .iter()
+        .filter(|e| e.object.is_none() || e.object.as_ref().is_some_and(|o| o.eq_ignore_ascii_case(owner)))
+        .copied()
+        .collect();
+    if let Some(usages) = usages(&fitting) {
+        return fault(not_with(name, &arguments)).hint(format!("it is {usages}"));
     }
-    match nearest(name, &known) {
-        Some(near) => fault.hint(format!("did you mean `{near}`?")),
+    let none = fault(format!("{} has no function `{name}`", with_article(owner)));
+    if index.members(owner).any(|e| e.name == name) {
+        return none.hint(format!("`{name}` is a property: write it without parentheses"));
+    }
+    match usages(&forms) {
+        Some(usages) => none.hint(format!("there is {usages}")),
+        None => suggest(none, name, index.members(owner).filter(|e| e.kind == Kind::Function)),
+    }
+}
+
+fn not_with(name: &str, arguments: &[String]) -> String {
+    match arguments {
+        [] => format!("`{name}` cannot be called without arguments"),
+        some => format!("`{name}` cannot be called with ({})", some.join(", ")),
+    }
+}
+
+/// ``domain.start() or domain.start(options: map)``, at most four of them.
+fn usages(forms: &[&Entry]) -> Option<String> {
+    let mut usages: Vec<String> = forms.iter().map(|e| e.call()).collect();
+    usages.sort();
+    usages.dedup();
+    usages.truncate(4);
+    (!usages.is_empty()).then(|| usages.join(" or "))
+}
+
+fn suggest<'a>(fault: Fault, name: &str, known: impl Iterator<Item = &'a Entry>) -> Fault {
+    let mut names: Vec<&str> = known.map(|entry| entry.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    match did_you_mean(name, names) {
+        Some(hint) => fault.hint(hint),
         None => fault,
     }
 }
 
-fn no_member(engine: &Engine, member: &str, of: &str) -> Fault {
-    let kind = plain(of.split(',').next().unwrap_or(of).trim_start_matches("&mut ").trim());
-    let known: Vec<String> =
-        function_names(engine).iter().filter_map(|n| n.strip_prefix("get$").map(str::to_owned)).collect();
-    let fault = Fault::new("no_property", format!("a {kind} has no property `{member}`"));
-    let methods = function_names(engine);
-    if methods.iter().any(|method| method == member) {
-        return fault.hint(format!("`{member}` is a function: write `{member}()`"));
+fn no_member(engine: &Engine, member: &str, kind: &str) -> Fault {
+    let index = Index::new(engine, None);
+    let fault = Fault::new("no_property", format!("{} has no property `{member}`", with_article(kind)));
+    if index.members(kind).any(|e| e.name == member && e.kind == Kind::Function) {
+        return fault.hint(format!("`{member}` is a function: write `{member}(...)`"));
     }
-    match nearest(member, &known) {
-        Some(near) => fault.hint(format!("did you mean `{near}`?")),
-        None => fault,
+    suggest(fault, member, index.members(kind))
+}
+
+fn no_setter(engine: &Engine, member: &str, kind: &str) -> Fault {
+    let index = Index::new(engine, None);
+    if index.members(kind).any(|e| e.name == member && e.kind == Kind::Property) {
+        return Fault::new("no_property", format!("`{member}` of {} cannot be set", with_article(kind)));
     }
+    no_member(engine, member, kind)
+}
+
+fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// Rhai says: Unknown property 'stat' - a getter is not registered for type 'Domain'
 fn property(engine: &Engine, message: &str) -> Fault {
     let mut quoted = message.split('\'').skip(1).step_by(2);
-    match (message.contains("getter"), quoted.next(), quoted.next()) {
-        (true, Some(member), Some(kind)) => no_member(engine, member, kind),
+    match (quoted.next(), quoted.next()) {
+        (Some(member), Some(kind)) if message.contains("getter") => {
+            no_member(engine, member, &type_word(kind))
+        }
+        (Some(member), Some(kind)) if message.contains("setter") => {
+            no_setter(engine, member, &type_word(kind))
+        }
         _ => Fault::new("no_property", lower_first(message)),
-    }
-}
-
-fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    known
-        .iter()
-        .filter(|k| !k.contains('$'))
-        .map(|k| (strsim::damerau_levenshtein(&k.to_lowercase(), &lower), k))
-        .filter(|(distance, _)| *distance <= 1.max(name.chars().count() / 3))
-        .min()
-        .map(|(_, near)| near.as_str())
-}
-
-fn function_names(engine: &Engine) -> Vec<String> {
-    let mut names: Vec<String> =
-        engine.collect_fn_metadata(None, |f| Some(f.metadata.name.to_string()), true);
-    names.sort();
-    names.dedup();
-    names
-}
-
-fn signatures(engine: &Engine, name: &str) -> Vec<String> {
-    let signature =
-        |f: rhai::FuncInfo| (f.metadata.name == name).then(|| f.metadata.gen_signature(|t| plain(t).into()));
-    engine.collect_fn_metadata(None, signature, false)
-}
-
-/// A type's name as scripts know it.
-fn plain(name: &str) -> String {
-    let short =
-        name.trim().trim_start_matches("&mut ").rsplit("::").next().unwrap_or(name).trim_end_matches('>');
-    match short {
-        "()" => "nothing".into(),
-        "i64" | "INT" => "number".into(),
-        "f64" | "FLOAT" => "number".into(),
-        "&str" | "String" | "ImmutableString" | "str" => "string".into(),
-        "Dynamic" => "any".into(),
-        other => other.to_owned(),
     }
 }
 

@@ -65,7 +65,6 @@ mod tests {
             "for x in [1] {",
             "while true",
             "|a| {",
-            "let f = |a|",
             "`one",
             "`one\ntwo ${h}",
             "`one ${h",

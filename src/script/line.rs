@@ -1,7 +1,7 @@
 //! What lines at the prompt have that scripts have not: what one line leaves is
 //! there for the next.
 
-use rhai::{AST, Dynamic, Engine, Expr, Module, Position, Scope, Stmt};
+use rhai::{AST, Dynamic, Engine, Expr, FnPtr, Module, Position, Scope, Stmt};
 
 use super::error::ScriptFault;
 use crate::model::Fault;
@@ -36,13 +36,21 @@ fn set(scope: &mut Scope<'_>, name: &str, value: Dynamic) {
     }
 }
 
-/// Functions of this line become global ones, so that later lines and closures see them.
-pub(super) fn keep_functions(engine: &mut Engine, ast: &AST) {
+/// Functions of this line become global ones, so that later lines and closures
+/// see them; and constants, so that `par(hosts(), check)` can name them.
+pub(super) fn keep_functions(engine: &mut Engine, scope: &mut Scope<'_>, ast: &AST) {
     if !ast.has_functions() {
         return;
     }
     if let Ok(module) = Module::eval_ast_as_new(Scope::new(), &ast.clone_functions_only(), engine) {
         engine.register_global_module(module.into());
+    }
+    for function in ast.iter_functions().filter(|function| !function.name.contains('$')) {
+        if !scope.contains(function.name)
+            && let Ok(pointer) = FnPtr::new(function.name)
+        {
+            scope.push_constant(function.name, pointer);
+        }
     }
 }
 

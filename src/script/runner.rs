@@ -80,7 +80,7 @@ impl Runner {
         self.modules.forget_files();
         let result = self.compile(source).and_then(|ast| {
             let result = self.engine.eval_ast_with_scope::<Dynamic>(&mut self.scope, &ast);
-            line::keep_functions(&mut self.engine, &ast);
+            line::keep_functions(&mut self.engine, &mut self.scope, &ast);
             let failed_at = result.as_ref().err().map(|error| error.position());
             line::keep_imports(&mut self.engine, &ast, failed_at);
             if let Ok(value) = &result {

@@ -27,6 +27,14 @@ fn seconds(function: &str, value: &Dynamic) -> Outcome<Duration> {
     duration(value).ok_or_else(|| misuse(format!("{function}: seconds are a number, 0 or more")))
 }
 
+fn wait(ctx: &NativeCallContext<'_>, time: Dynamic) -> Outcome<()> {
+    let time = seconds("sleep", &time)?;
+    match session(ctx)?.cancel().sleep(time) {
+        Some(stop) => Err(stop.fault().into()),
+        None => Ok(()),
+    }
+}
+
 /// Maps `f` over `items` on several threads; order kept, every item done.
 fn map_all(
     ctx: &NativeCallContext<'_>,
@@ -136,18 +144,26 @@ pub(super) mod functions {
         exit(0)
     }
 
-    /// Waits; a Ctrl-C or `--timeout` ends the wait at once.
+    /// Waits this many seconds; a Ctrl-C or `--timeout` ends the wait at once.
     ///
-    /// `seconds`: a number, 0 or more, whole or not.
+    /// Errors: `invalid_arg` for a negative number.
+    ///
+    /// Example: `sleep(0)`
+    // Not one function of a `Dynamic`: Rhai's own `sleep`, which nothing stops,
+    // takes exactly these types and would be preferred.
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep(ctx: NativeCallContext<'_>, seconds: i64) -> Outcome<()> {
+        wait(&ctx, seconds.into())
+    }
+
+    /// Waits this many seconds, a fraction too.
+    ///
+    /// Errors: `invalid_arg` for a negative number.
     ///
     /// Example: `sleep(0.01)`
     #[rhai_fn(name = "sleep", return_raw)]
-    pub fn sleep(ctx: NativeCallContext<'_>, seconds: Dynamic) -> Outcome<()> {
-        let time = super::seconds("sleep", &seconds)?;
-        match session(&ctx)?.cancel().sleep(time) {
-            Some(stop) => Err(stop.fault().into()),
-            None => Ok(()),
-        }
+    pub fn sleep_fraction(ctx: NativeCallContext<'_>, seconds: f64) -> Outcome<()> {
+        wait(&ctx, seconds.into())
     }
 
     /// Calls `f` every 0.2 s until it returns `true`.

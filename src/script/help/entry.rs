@@ -86,14 +86,18 @@ impl Entry {
     }
 
     /// As [`Self::usage`], with types: `domain.shutdown(seconds: number)`.
-    pub fn signature(&self) -> String {
-        let typed = |name: &str, kind: &str| match kind {
+    pub fn call(&self) -> String {
+        self.written(|name, kind| match kind {
             "" | "any" => name.to_owned(),
             kind => format!("{name}: {kind}"),
-        };
+        })
+    }
+
+    /// As [`Self::call`], with what it returns.
+    pub fn signature(&self) -> String {
         match self.returns.as_str() {
-            "" => self.written(typed),
-            returns => format!("{} -> {returns}", self.written(typed)),
+            "" => self.call(),
+            returns => format!("{} -> {returns}", self.call()),
         }
     }
 

@@ -1,0 +1,42 @@
+//! Words that work without parentheses: `exit`, `quit`, `help`, `help migrate`, `hosts`.
+
+/// The call that a bare word stands for; `is_variable` says what the person has
+/// made of the word.
+pub(super) fn call(text: &str, is_variable: impl Fn(&str) -> bool) -> Option<String> {
+    let text = text.trim().trim_end_matches(';').trim_end();
+    let mut words = text.split_whitespace();
+    let word = words.next()?;
+    if is_variable(word) {
+        return None;
+    }
+    match (word, words.next(), words.next()) {
+        ("exit" | "quit", None, _) => Some("exit()".to_owned()),
+        ("help" | "?", None, _) => Some("help()".to_owned()),
+        ("hosts", None, _) => Some("hosts()".to_owned()),
+        ("help" | "?", Some(topic), None) if is_topic(topic) => Some(format!("help(\"{topic}\")")),
+        _ => None,
+    }
+}
+
+fn is_topic(word: &str) -> bool {
+    word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '/' | '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_words_become_calls_unless_they_are_variables() {
+        let call = |text| call(text, |word| word == "hosts");
+        assert_eq!(call(" exit; ").as_deref(), Some("exit()"));
+        assert_eq!(call("quit").as_deref(), Some("exit()"));
+        assert_eq!(call("help").as_deref(), Some("help()"));
+        assert_eq!(call("help domain.migrate").as_deref(), Some("help(\"domain.migrate\")"));
+        for other in
+            ["hosts", "help(\"x\")", "exit(3)", "help a b", "help + 1", "hosts()", "", "let exit = 1"]
+        {
+            assert_eq!(call(other), None, "{other}");
+        }
+    }
+}

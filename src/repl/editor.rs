@@ -1,0 +1,150 @@
+//! Line editing.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use nu_ansi_term::{Color, Style};
+use rustyline::completion::Completer;
+use rustyline::config::Behavior;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::{FileHistory, History};
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{ColorMode, Config, Helper};
+
+use super::leave::Leave;
+use super::{history, plain};
+use crate::model::{Cancel, Fault};
+use crate::ops::Session;
+use crate::script::Runner;
+use crate::ui::{self, Term};
+
+/// What came of reading.
+pub(super) enum Read {
+    /// One or more lines that belong together.
+    Entry(String),
+    /// Ctrl-C: the line is dropped.
+    Nothing,
+    /// Ctrl-D, or the terminal is gone.
+    End,
+}
+
+/// The editor with its history.
+pub(super) struct Editor {
+    lines: rustyline::Editor<Assistant, FileHistory>,
+    history: Option<PathBuf>,
+    colour: bool,
+    dumb: bool,
+    cancel: Cancel,
+    leave: Leave,
+}
+
+impl Editor {
+    pub(super) fn new(
+        runner: Rc<RefCell<Runner>>,
+        term: &Term,
+        session: &Session,
+        leave: Leave,
+    ) -> Result<Self, Fault> {
+        let broken = |error: ReadlineError| {
+            Fault::new("terminal", "cannot edit lines here").because(error.to_string())
+        };
+        let config = Config::builder()
+            .max_history_size(history::ENTRIES)
+            .map_err(broken)?
+            .history_ignore_space(true)
+            .auto_add_history(false)
+            .color_mode(if term.stdout.colour { ColorMode::Enabled } else { ColorMode::Disabled })
+            // `kvmsh > file`: the prompt is talk and must not get into the file.
+            .behavior(if term.stdout.tty { Behavior::Stdio } else { Behavior::PreferTerm })
+            .build();
+        let entries = FileHistory::with_config(&config);
+        let mut lines = rustyline::Editor::with_history(config, entries).map_err(broken)?;
+        lines.set_helper(Some(Assistant { runner }));
+        let history = load(&mut lines).inspect_err(|fault| ui::say(&format!("note: {fault}"))).ok();
+        Ok(Self {
+            lines,
+            history,
+            colour: term.stdout.colour,
+            dumb: term.stderr.tty && !term.live,
+            cancel: session.cancel().clone(),
+            leave,
+        })
+    }
+
+    /// Reads one entry.
+    pub(super) fn read(&mut self, prompt: &str) -> Read {
+        if self.leave.is_asked() {
+            return Read::End;
+        }
+        if self.dumb {
+            let more = |text: &str| self.lines.helper().is_some_and(|assistant| assistant.wants_more(text));
+            return plain::read(prompt, &self.cancel, &self.leave, more);
+        }
+        let style = if prompt.contains('(') { Style::new().fg(Color::Yellow) } else { Style::new() };
+        let styled = if self.colour { style.bold().paint(prompt).to_string() } else { prompt.to_owned() };
+        let prompt = (prompt.to_owned(), styled);
+        let leave = self.leave.clone();
+        match leave.editing(|| self.lines.readline(&prompt)) {
+            _ if leave.is_asked() => Read::End,
+            Ok(text) => Read::Entry(text),
+            Err(ReadlineError::Interrupted) => Read::Nothing,
+            Err(_) => Read::End,
+        }
+    }
+
+    /// Adds an entry to the history; one that begins with a space is not kept.
+    pub(super) fn remember(&mut self, text: &str) {
+        let added = self.lines.add_history_entry(text.trim_end()).unwrap_or(false);
+        if let (true, Some(path)) = (added, &self.history)
+            && let Err(error) = self.lines.append_history(path)
+        {
+            ui::say(&format!("note: history is not kept any more: {error}"));
+            self.history = None;
+        }
+    }
+}
+
+fn load(lines: &mut rustyline::Editor<Assistant, FileHistory>) -> Result<PathBuf, Fault> {
+    let path = history::prepare()?;
+    lines.history_mut().load(&path).map_err(|error| {
+        Fault::new("history", format!("history is not kept: cannot read {}", path.display()))
+            .because(error.to_string())
+    })?;
+    Ok(path)
+}
+
+/// What the editor asks while a line is typed.
+struct Assistant {
+    runner: Rc<RefCell<Runner>>,
+}
+
+impl Assistant {
+    /// Whether Enter begins a new line; two empty ones end the entry anyway.
+    fn wants_more(&self, text: &str) -> bool {
+        let mut empty = text.rsplit('\n').take_while(|line| line.trim().is_empty());
+        let ended = text.contains('\n') && empty.nth(1).is_some();
+        !ended && self.runner.borrow().is_incomplete(text)
+    }
+}
+
+impl Validator for Assistant {
+    fn validate(&self, ctx: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        Ok(if self.wants_more(ctx.input()) {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Valid(None)
+        })
+    }
+}
+
+impl Helper for Assistant {}
+impl Completer for Assistant {
+    type Candidate = String;
+}
+impl Hinter for Assistant {
+    type Hint = String;
+}
+impl Highlighter for Assistant {}
