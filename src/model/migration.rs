@@ -89,6 +89,10 @@ pub enum Verdict {
     Both,
     /// Active on neither.
     Nowhere,
+    /// Does not run at the target; the source cannot be asked.
+    NotAtTarget,
+    /// Does not run at the source; the target cannot be asked.
+    NotAtSource,
     /// Neither daemon can be asked.
     Unknown,
 }
@@ -101,7 +105,7 @@ impl Verdict {
             Self::Stayed | Self::StayedTargetSilent => "stayed",
             Self::Both => "both",
             Self::Nowhere => "nowhere",
-            Self::Unknown => "unknown",
+            Self::NotAtTarget | Self::NotAtSource | Self::Unknown => "unknown",
         }
     }
 
@@ -116,6 +120,8 @@ impl Verdict {
             Self::MovedSourceSilent => format!("{guest} runs on {target}; {source} could not be asked"),
             Self::Both => format!("{guest} is active on BOTH {source} and {target}: stop one of them now"),
             Self::Nowhere => format!("{guest} runs neither on {source} nor on {target}"),
+            Self::NotAtTarget => format!("{guest} does not run on {target}, and {source} could not be asked"),
+            Self::NotAtSource => format!("{guest} does not run on {source}, and {target} could not be asked"),
             Self::Unknown => {
                 format!("it is not known where {guest} runs: neither {source} nor {target} could be asked")
             }

@@ -235,7 +235,9 @@ fn judge(live: bool, source: Option<Option<DomainState>>, target: Option<Option<
         (Some(false), Some(false)) => Verdict::Nowhere,
         (Some(true), None) => Verdict::StayedTargetSilent,
         (None, Some(true)) => Verdict::MovedSourceSilent,
-        (Some(false), None) | (None, Some(false) | None) => Verdict::Unknown,
+        (None, Some(false)) => Verdict::NotAtTarget,
+        (Some(false), None) => Verdict::NotAtSource,
+        (None, None) => Verdict::Unknown,
     }
 }
 
@@ -395,7 +397,7 @@ mod tests {
         assert_eq!(judge(true, None, on(Running)), Verdict::MovedSourceSilent);
         assert_eq!(judge(true, on(Running), on(Paused)), Verdict::Both);
         assert_eq!(judge(true, gone, gone), Verdict::Nowhere);
-        assert_eq!(judge(true, gone, None), Verdict::Unknown);
+        assert_eq!(judge(true, gone, None), Verdict::NotAtSource);
         assert_eq!(judge(false, gone, on(ShutOff)), Verdict::Moved);
         assert_eq!(judge(false, on(ShutOff), gone), Verdict::Stayed);
     }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::lab::{Child, Guest, Lab, Output, wait_until};
 
@@ -127,52 +128,61 @@ pub fn wait_migrating(lab: &Lab, guest: &str, child: &Child) {
     });
 }
 
-/// Waits until both daemons answer and every guest has exactly one QEMU: on h2-a if `on` says so, else on h2-b.
-/// Whoever is left over or lost shows itself here.
+/// Waits until both daemons answer, these guests run on h2-a and those on h2-b, no other guest does, no QEMU is left
+/// over and no job either; then that all go on and none was started anew. Whoever is lost or doubled shows itself here.
 #[track_caller]
-pub fn wait_settled(lab: &Lab, guests: &[Guest<'_>], on: &str) {
-    let mut names: Vec<_> = guests.iter().map(|guest| guest.name().to_owned()).collect();
-    names.sort();
-    let wanted = HOSTS.map(|host| if host == on { names.clone() } else { Vec::new() });
-    let mut last = String::new();
-    let began = std::time::Instant::now();
+pub fn wait_settled(lab: &Lab, on_a: &[Guest<'_>], on_b: &[Guest<'_>]) {
+    let began = Instant::now();
+    let wanted = [on_a, on_b].map(|guests| Some(as_they_should(guests)));
     loop {
-        let listed = HOSTS.map(|host| ask(lab, host, "--state-running"));
-        let paused = HOSTS.map(|host| ask(lab, host, "--state-paused"));
-        let processes = HOSTS.map(|host| qemus(lab, host));
-        let settled = (0..HOSTS.len()).all(|at| {
-            listed[at].as_ref() == Some(&wanted[at])
-                && paused[at].as_ref().is_some_and(Vec::is_empty)
-                && processes[at] == wanted[at].len()
-        });
-        if settled {
+        let seen = HOSTS.map(|host| what_runs(lab, host));
+        if seen == wanted {
             break;
         }
-        last.clear();
-        last.push_str(&format!("running {listed:?}, paused {paused:?}, QEMUs {processes:?}"));
-        assert!(began.elapsed() < Duration::from_secs(60), "not all on {on} and nothing else: {last}");
-        std::thread::sleep(Duration::from_millis(250));
+        assert!(began.elapsed() < SETTLED, "there is {seen:?} instead of {wanted:?}");
+        sleep(Duration::from_millis(250));
     }
-    for guest in guests {
+    for guest in on_a.iter().chain(on_b) {
         guest.wait_tick();
         assert_eq!(guest.ticks().boots, 1, "{} was started anew", guest.name());
     }
 }
 
-/// How many QEMUs run on `host`, whether libvirt knows of them or not.
-fn qemus(lab: &Lab, host: &str) -> usize {
-    let mut pgrep = lab.on_host(host, "pgrep");
-    pgrep.args(["-c", "-f", "^/usr/bin/qemu-system-x86_64 -name guest="]);
-    let output = lab.run(pgrep, Duration::from_secs(10));
-    output.stdout.trim().parse().unwrap_or_else(|_| panic!("pgrep on {host}: {output}"))
+/// How long things may take to come right by themselves once the fault is mended: TCP's pauses between two attempts
+/// grow to about as long as the cut was.
+const SETTLED: Duration = Duration::from_secs(90);
+
+/// Each guest's name, state and job, and the number of QEMUs, whether libvirt knows of them or not.
+type Running = (Vec<String>, usize);
+
+fn as_they_should(guests: &[Guest<'_>]) -> Running {
+    let mut lines: Vec<_> = guests.iter().map(|guest| format!("{} running, no job", guest.name())).collect();
+    lines.sort();
+    (lines, guests.len())
 }
 
-/// Fails if a job of libvirt's still holds `guest` on `host`.
-#[track_caller]
-pub fn assert_no_job(lab: &Lab, host: &str, guest: &str) {
-    let info = lab.virsh(host, &["domjobinfo", guest]);
-    assert!(info.contains("None"), "a job is left on {guest}: {info}");
+/// What there is; `None` where the daemon does not answer.
+fn what_runs(lab: &Lab, host: &str) -> Option<Running> {
+    let mut ask = lab.on_host(host, "timeout");
+    ask.args(["10", "bash", "-c", WHAT_RUNS]);
+    let output = lab.run(ask, Duration::from_secs(15));
+    let mut lines: Vec<_> = output.stdout.lines().map(str::to_owned).collect();
+    let qemus = lines.pop().filter(|_| output.status.success())?.parse().ok()?;
+    lines.sort();
+    Some((lines, qemus))
 }
+
+const WHAT_RUNS: &str = r#"
+set -e
+export LIBVIRT_DEFAULT_URI=qemu:///system
+names=$(virsh -q list --name)
+for name in $names; do
+    job=$(virsh domjobinfo "$name" | sed -n 's/^Job type: *\([A-Za-z]*\).*/\1/p')
+    [ "$job" != None ] || job=no
+    echo "$name $(virsh -q domstate "$name" | head -1), $job job"
+done
+pgrep -c -f '^/usr/bin/qemu-system-x86_64 -name guest=' || :
+"#;
 
 /// Fails if kvmsh has left files of its own on the shared storage.
 #[track_caller]
