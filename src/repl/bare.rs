@@ -33,7 +33,9 @@ mod tests {
         assert_eq!(call("quit").as_deref(), Some("exit()"));
         assert_eq!(call("help").as_deref(), Some("help()"));
         assert_eq!(call("help domain.migrate").as_deref(), Some("help(\"domain.migrate\")"));
-        for other in ["hosts", "help(\"x\")", "exit(3)", "help a b", "help + 1", "hosts()", "", "let exit = 1"] {
+        for other in
+            ["hosts", "help(\"x\")", "exit(3)", "help a b", "help + 1", "hosts()", "", "let exit = 1"]
+        {
             assert_eq!(call(other), None, "{other}");
         }
     }

@@ -48,8 +48,9 @@ impl Editor {
         session: &Session,
         leave: Leave,
     ) -> Result<Self, Fault> {
-        let broken =
-            |error: ReadlineError| Fault::new("terminal", "cannot edit lines here").because(error.to_string());
+        let broken = |error: ReadlineError| {
+            Fault::new("terminal", "cannot edit lines here").because(error.to_string())
+        };
         let config = Config::builder()
             .max_history_size(history::ENTRIES)
             .map_err(broken)?

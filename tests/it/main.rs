@@ -5,5 +5,7 @@
 mod cli;
 mod demo;
 mod deps;
+mod docs;
+mod repl;
 mod ssh;
 mod sshd;
