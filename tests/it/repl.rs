@@ -237,7 +237,8 @@ fn a_dumb_terminal_gets_plain_lines() {
     prompt.shows("kvmsh> ");
     prompt.types("fn f() {\n41 + 1\n}\n").types("f()\n").shows("42");
     prompt.control('c').shows("kvmsh> ");
-    prompt.types("loop {}\n").control('c').shows("interrupted");
+    prompt.types("print(\"g\" + \"o\"); loop {}\n").shows("go");
+    prompt.control('c').shows("interrupted");
     prompt.types("[1,\n\n\n").shows("error[syntax]");
     prompt.types("exit(7)\n").ends_with(7);
 }

@@ -14,7 +14,7 @@ pub enum Origin {
 }
 
 /// How it is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `name(…)`, or `object.name(…)`.
     Function,
