@@ -167,7 +167,7 @@ mod tests {
         prompt.gives("a + g()", json!(10));
         prompt.gives("m::to(demo.domain(\"test\"), demo, #{})", json!(null));
         assert_eq!(prompt.fails("b").fault.code, "no_variable");
-        assert_eq!(prompt.fails("c::parse([], #{})").fault.code, "syntax");
+        assert_eq!(prompt.fails("c::parse([], #{})").fault.code, "no_module");
     }
 
     #[test]

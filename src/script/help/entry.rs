@@ -14,7 +14,7 @@ pub enum Origin {
 }
 
 /// How it is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `name(…)`, or `object.name(…)`.
     Function,
@@ -112,7 +112,9 @@ impl Entry {
         match self.kind {
             Kind::Function => format!("{before}{}({list})", self.name),
             Kind::Property => format!("{before}{}", self.name),
-            Kind::Setter => format!("{before}{} = {list}", self.name),
+            Kind::Setter => {
+                format!("{before}{} = {}", self.name, self.parameters.first().map_or("", |(_, kind)| kind))
+            }
         }
     }
 
