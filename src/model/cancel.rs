@@ -1,5 +1,6 @@
 //! One token that tells everything in flight to stop.
 
+use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,25 @@ struct State {
     times: u32,
 }
 
+thread_local! {
+    /// Whether this thread finishes what a stop must not cut short.
+    static FINISHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` so that no stop is seen on this thread: to abort, to clear away and
+/// to find out how things stand, new connections may be needed after a Ctrl-C
+/// too. Everything in `f` has a time limit of its own.
+pub fn finishing<T>(f: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FINISHING.set(self.0);
+        }
+    }
+    let _restore = Restore(FINISHING.replace(true));
+    f()
+}
+
 impl Cancel {
     /// A token that nobody has asked to stop.
     pub fn new() -> Self {
@@ -65,6 +85,9 @@ impl Cancel {
 
     /// Why to stop, if at all.
     pub fn stopped(&self) -> Option<Stop> {
+        if FINISHING.get() {
+            return None;
+        }
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
 
@@ -86,7 +109,7 @@ impl Cancel {
         let deadline = Instant::now().checked_add(time);
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if state.stop.is_some() {
+            if state.stop.is_some() && !FINISHING.get() {
                 return state.stop;
             }
             let left =
@@ -102,6 +125,14 @@ impl Cancel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_finishes_after_a_stop_does_not_see_it() {
+        let cancel = Cancel::new();
+        cancel.stop(Stop::Interrupted);
+        assert_eq!(finishing(|| (cancel.stopped(), cancel.sleep(Duration::from_millis(1)))), (None, None));
+        assert_eq!(cancel.stopped(), Some(Stop::Interrupted));
+    }
 
     #[test]
     fn sleep_ends_early_when_stopped_and_the_first_reason_wins() {

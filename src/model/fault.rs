@@ -35,6 +35,19 @@ impl Class {
             Self::Interrupted => 130,
         }
     }
+
+    /// The word for it in scripts.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Connect => "connect",
+            Self::Refused => "refused",
+            Self::Partial => "partial",
+            Self::TimedOut => "timed out",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// An error as a person and a script see it.

@@ -16,7 +16,7 @@ pub mod suggest;
 pub mod target;
 
 pub use bytes::Bytes;
-pub use cancel::{Cancel, Stop};
+pub use cancel::{Cancel, Stop, finishing};
 pub use data::{Cell, Column, Data, Table, Tone};
 pub use domain::{Disk, DomainInfo, DomainRow, DomainState, Hardware, Nic};
 pub use fault::{Class, Fault};

@@ -8,9 +8,7 @@ use super::lanes::{Lanes, Place};
 use super::{Cpu, Session};
 use crate::gate::{Change, Outcome, Permit};
 use crate::libvirt::{self, Connection, Hypervisor};
-use crate::model::{
-    Bytes, Cancel, Class, DomainState, Fault, HostEntry, NodeInfo, NodeMemory, Target, Versions,
-};
+use crate::model::{Bytes, Class, DomainState, Fault, HostEntry, NodeInfo, NodeMemory, Target, Versions};
 use crate::ssh::{self, HostKey, Shell};
 use crate::xml;
 
@@ -137,24 +135,19 @@ impl Host {
         Ok(format!("{driver}://{address}/{path}?command={}&no_tty=1", wrapper.display()))
     }
 
-    fn open(&self, cancel: &Cancel) -> Result<Connection, Fault> {
+    fn open(&self) -> Result<Connection, Fault> {
         let uri = self.transport_uri()?;
         let read_only = self.0.session.is_read_only();
-        Connection::open(&uri, read_only, OPEN_LIMIT, cancel).map_err(|error| {
-            if matches!(error, libvirt::Error::Stopped(_)) {
-                error.into()
-            } else {
-                self.explain(error, cancel)
-            }
+        Connection::open(&uri, read_only, OPEN_LIMIT, self.0.session.cancel()).map_err(|error| {
+            if matches!(error, libvirt::Error::Stopped(_)) { error.into() } else { self.explain(error) }
         })
     }
 
     /// Finds out why libvirt could not be reached, without reading ssh's words:
     /// first whether SSH works at all, then whether there is a libvirt.
-    fn explain(&self, error: libvirt::Error, cancel: &Cancel) -> Fault {
+    fn explain(&self, error: libvirt::Error) -> Fault {
         let local = self.0.target.address.is_none();
-        let shell = self.0.shell.with_cancel(cancel.clone());
-        if !local && let Err(fault) = shell.connect() {
+        if !local && let Err(fault) = self.0.shell.connect() {
             return Fault::from(fault).class(Class::Connect).on_host(self.name());
         }
         let timed_out = matches!(error, libvirt::Error::OpenTimeout { .. });
@@ -167,7 +160,7 @@ impl Host {
             [""; 0],
         );
         let said = fault.to_string();
-        match shell.probe(&probe.timeout(Duration::from_secs(5))) {
+        match self.0.shell.probe(&probe.timeout(Duration::from_secs(5))) {
             Ok(output) if output.status == 7 => {
                 Fault::new("libvirt_missing", format!("libvirt is not installed on {}", self.name()))
                     .class(Class::Connect)
@@ -184,12 +177,12 @@ impl Host {
         }
     }
 
-    fn live(&self, slot: &Mutex<Option<Connection>>, cancel: &Cancel) -> Result<Connection, Fault> {
+    fn live(&self, slot: &Mutex<Option<Connection>>) -> Result<Connection, Fault> {
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = slot.as_ref().filter(|connection| connection.is_alive()) {
             return Ok(connection.clone());
         }
-        let connection = self.open(cancel)?;
+        let connection = self.open()?;
         *slot = Some(connection.clone());
         Ok(connection)
     }
@@ -199,7 +192,7 @@ impl Host {
     /// # Errors
     /// Faults of the class [`Class::Connect`], which say what is the matter.
     pub fn connection(&self) -> Result<Connection, Fault> {
-        self.live(&self.0.main, self.0.session.cancel())
+        self.live(&self.0.main)
     }
 
     /// The connection for figures and aborts.
@@ -207,7 +200,7 @@ impl Host {
     /// # Errors
     /// As [`Host::connection`].
     pub fn stats_connection(&self) -> Result<Connection, Fault> {
-        if self.in_process() { self.connection() } else { self.live(&self.0.stats, self.0.session.cancel()) }
+        if self.in_process() { self.connection() } else { self.live(&self.0.stats) }
     }
 
     /// The connection for events.
@@ -215,11 +208,11 @@ impl Host {
     /// # Errors
     /// As [`Host::connection`].
     pub fn events_connection(&self) -> Result<Connection, Fault> {
-        if self.in_process() { self.connection() } else { self.live(&self.0.events, self.0.session.cancel()) }
+        if self.in_process() { self.connection() } else { self.live(&self.0.events) }
     }
 
     pub(super) fn migration_place(&self) -> Result<Place, Fault> {
-        self.0.lanes.take(|| self.open(self.0.session.cancel()))
+        self.0.lanes.take(|| self.open())
     }
 
     /// The test driver: no daemon, no limit of requests, and each connection
@@ -233,35 +226,22 @@ impl Host {
     /// # Errors
     /// What libvirt said, with this host's name.
     pub fn ask<T>(&self, ask: impl Fn(&Connection) -> Result<T, libvirt::Error>) -> Result<T, Fault> {
-        self.ask_over(|| self.connection(), ask)
-    }
-
-    fn ask_over<T>(
-        &self,
-        connection: impl Fn() -> Result<Connection, Fault>,
-        ask: impl Fn(&Connection) -> Result<T, libvirt::Error>,
-    ) -> Result<T, Fault> {
-        let first = ask(&connection()?);
+        let first = ask(&self.connection()?);
         let lost = matches!(&first, Err(error) if error.is_lost());
-        let answer = if lost { ask(&connection()?) } else { first };
+        let answer = if lost { ask(&self.connection()?) } else { first };
         answer.map_err(|error| Fault::from(error).on_host(self.name()))
     }
 
-    /// Where a domain of this UUID stands here; `None` when there is none. Asks
-    /// even when the run was stopped: what has been begun must be accounted for.
+    /// Where a domain of this UUID stands here; `None` when there is none.
     ///
     /// # Errors
     /// What libvirt said.
     pub fn domain_state(&self, uuid: &str) -> Result<Option<DomainState>, Fault> {
-        let unstoppable = Cancel::new();
-        self.ask_over(
-            || self.live(&self.0.main, &unstoppable),
-            |c| match c.domain_by_uuid(uuid).and_then(|domain| domain.state()) {
-                Ok(state) => Ok(Some(state)),
-                Err(error) if error.is_not_found() => Ok(None),
-                Err(error) => Err(error),
-            },
-        )
+        self.ask(|c| match c.domain_by_uuid(uuid).and_then(|domain| domain.state()) {
+            Ok(state) => Ok(Some(state)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        })
     }
 
     /// Lets a change through the gate.

@@ -8,7 +8,7 @@ use super::{Domain, Host};
 use crate::gate::{Change, Outcome, Permit};
 use crate::libvirt::{self, MigrateCall};
 use crate::model::{
-    Bytes, Class, DomainState, Fault, JobStats, MigrateOptions, MigrateReport, Step, Task, Verdict,
+    Bytes, Class, DomainState, Fault, JobStats, MigrateOptions, MigrateReport, Step, Task, Verdict, finishing,
 };
 
 /// How often figures are asked for and stops are looked at.
@@ -130,14 +130,20 @@ impl Move {
             }
         });
         let name = options.rename.as_deref().unwrap_or(self.domain.name());
-        let verdict = self.verdict(&uuid, options);
-        if autostart && verdict == Verdict::Moved && !options.transient {
+        let verdict = finishing(|| self.verdict(&uuid, options));
+        let mut report = self.report(began, &verdict, result.err(), &watch, name);
+        if autostart && verdict.word() == "moved" && !options.transient {
             // libvirt carries the definition, not the autostart mark.
-            if let Ok(domain) = self.target.ask(|c| c.domain_by_name(name)) {
-                domain.set_autostart(permit, true)?;
+            let marked = finishing(|| {
+                self.target
+                    .ask(|c| c.domain_by_name(name).and_then(|domain| domain.set_autostart(permit, true)))
+            });
+            if let Err(fault) = marked {
+                let message = format!("{name} was moved, but does not start with {} yet", self.target.name());
+                let fault = Fault::new("autostart_lost", message).because(fault.message);
+                report.error = Some(fault.on_host(self.target.name()).on_object("domain", name));
             }
         }
-        let report = self.report(began, &verdict, result.err(), &watch, name);
         task.finish(report.error.is_none(), &final_step(&report, self.memory));
         Ok(report)
     }
@@ -185,10 +191,13 @@ impl Move {
             .then(|| self.target.domain(name).and_then(|domain| domain.job(true)).ok())
             .flatten()
             .or_else(|| watch.last.clone());
-        let error = match (moved, watch.given_up.clone()) {
-            (true, _) => None,
-            (false, Some(fault)) => Some(fault),
-            (false, None) => Some(match error {
+        let error = match (verdict, watch.given_up.clone()) {
+            (Verdict::Moved, _) => None,
+            (Verdict::MovedSourceSilent, _) => {
+                Some(Fault::new("source_silent", "whether the source has let go of it is not known"))
+            }
+            (_, Some(fault)) => Some(fault),
+            (_, None) => Some(match error {
                 Some(error) => Fault::from(error),
                 None => Fault::new("migration_lost", "libvirt reported success"),
             }),
@@ -261,7 +270,11 @@ impl<'a> Watch<'a> {
         }
         if self.given_up.is_some() {
             // Too early there is no job yet, too late none any more: try again at the next look.
-            let _ = self.handle.abort_job(permit);
+            if self.handle.abort_job(permit).is_err_and(|error| error.is_lost())
+                && let Ok(handle) = finishing(|| self.one.domain.stats_handle())
+            {
+                self.handle = handle;
+            }
         }
     }
 
@@ -337,6 +350,9 @@ fn final_step(report: &MigrateReport, memory: Bytes) -> Step {
         (None, None) if report.live => format!("→ {}   {}", report.target, seconds(report.elapsed)),
         (None, None) => format!("→ {}   definition, {}", report.target, seconds(report.elapsed)),
     };
+    if report.error.is_some() {
+        return Step { note, ..Step::default() };
+    }
     let rate = (report.live && report.bytes.0 > 0)
         .then(|| Bytes((report.bytes.0 as f64 / report.elapsed.as_secs_f64().max(0.001)) as u64));
     Step { done: 1, total: 1, size: report.live.then_some(memory), rate, note }

@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Host;
 use crate::gate::{Change, Permit};
-use crate::model::{Cancel, Class, Fault};
+use crate::model::{Class, Fault, finishing};
 use crate::ssh::{self, Command, WriteOptions};
 
 /// Directory and the two hosts, in the order of their names.
@@ -45,6 +46,9 @@ impl Proofs {
     }
 }
 
+/// How long the removal of a token may take.
+const CLEAR: Duration = Duration::from_secs(10);
+
 fn both_ways(dir: &Path, a: &Host, b: &Host) -> Result<(), Fault> {
     let change = Change::new(a.name(), "directory", &dir.display().to_string(), "prove sharing of")
         .detail(format!("with {}: a file written on each, read on the other, removed", b.name()));
@@ -67,8 +71,8 @@ fn one_way(dir: &Path, writer: &Host, reader: &Host, permit: &Permit) -> Result<
             Err(error) => Err(on(reader, error)),
         });
     // Also after a stop: no file of ours stays behind.
-    let cleaner = writer.shell().with_cancel(Cancel::new());
-    let removed = cleaner.run(permit, &Command::argv(["rm", "-f", "--", &path]));
+    let remove = Command::argv(["rm", "-f", "--", &path]).timeout(Some(CLEAR));
+    let removed = finishing(|| writer.shell().run(permit, &remove));
     if seen? {
         return removed.map(drop).map_err(|error| on(writer, error));
     }

@@ -16,7 +16,11 @@ use crate::model::{Cancel, Target};
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The wrapper that libvirt starts in place of `ssh`.
-const WRAPPER: &str = "#!/bin/sh\nexec ssh -F \"${0%/*}/config\" \"$@\"\n";
+///
+/// It lives in kvmsh's process group, so a Ctrl-C at the terminal reaches it too
+/// and would cut the very connection over which kvmsh then aborts a migration.
+/// Ignored signals stay ignored in ssh; it ends when libvirt closes its pipe.
+const WRAPPER: &str = "#!/bin/sh\ntrap '' HUP INT QUIT TERM\nexec ssh -F \"${0%/*}/config\" \"$@\"\n";
 
 /// What OpenSSH makes of a host's entry and `~/.ssh/config`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,11 +1,16 @@
 //! Integration tests, one crate so that they link once: the binary and the
 //! library as their users see them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 mod cli;
 mod demo;
 mod deps;
 mod docs;
+mod evacuate;
+mod faults;
+#[path = "../lab/mod.rs"]
+mod lab;
 mod repl;
+mod scene;
 mod ssh;
 mod sshd;

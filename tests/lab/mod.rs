@@ -50,11 +50,7 @@ impl Lab {
             .prefix("kvmsh-lab-")
             .tempdir()
             .expect("a temporary directory for the lab");
-        let lab = Lab {
-            dir: temp.path().join("lab"),
-            temp,
-            outputs: AtomicUsize::new(0),
-        };
+        let lab = Lab { dir: temp.path().join("lab"), temp, outputs: AtomicUsize::new(0) };
         let mut up = tool("up");
         up.arg(&lab.dir);
         up.args(["--owner", &std::process::id().to_string()]);
@@ -88,12 +84,7 @@ impl Lab {
 
     /// A guest to be made on `host`.
     pub fn guest<'lab>(&'lab self, host: &str, name: &str) -> GuestBuilder<'lab> {
-        GuestBuilder {
-            lab: self,
-            host: host.to_owned(),
-            name: name.to_owned(),
-            options: Vec::new(),
-        }
+        GuestBuilder { lab: self, host: host.to_owned(), name: name.to_owned(), options: Vec::new() }
     }
 
     /// kvmsh, to be run on the controller with the lab's inventory. Its pid is that of the child; it has no terminal
@@ -107,11 +98,7 @@ impl Lab {
         // In a session of its own, for tests started at a terminal must not differ from those in CI. setsid and
         // `lab enter` both exec, so the pid stays the same.
         let mut command = Command::new("setsid");
-        command
-            .arg(program_path())
-            .arg("enter")
-            .arg(&self.dir)
-            .arg(program);
+        command.arg(program_path()).arg("enter").arg(&self.dir).arg(program);
         for (variable, subdirectory) in [
             ("XDG_CONFIG_HOME", "config"),
             ("XDG_STATE_HOME", "state"),
@@ -120,11 +107,7 @@ impl Lab {
         ] {
             command.env(variable, self.temp.path().join(subdirectory));
         }
-        for variable in [
-            "SSH_AUTH_SOCK",
-            "LIBVIRT_DEFAULT_URI",
-            "VIRSH_DEFAULT_CONNECT_URI",
-        ] {
+        for variable in ["SSH_AUTH_SOCK", "LIBVIRT_DEFAULT_URI", "VIRSH_DEFAULT_CONNECT_URI"] {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null());
@@ -134,11 +117,7 @@ impl Lab {
     /// A program inside `host`, as root.
     pub fn on_host(&self, host: &str, program: impl AsRef<OsStr>) -> Command {
         let mut command = tool("exec");
-        command
-            .arg(&self.dir)
-            .arg(host)
-            .arg(program)
-            .stdin(Stdio::null());
+        command.arg(&self.dir).arg(host).arg(program).stdin(Stdio::null());
         command
     }
 
@@ -158,15 +137,8 @@ impl Lab {
         let (stdout, stdout_file) = create("stdout");
         let (stderr, stderr_file) = create("stderr");
         command.stdout(stdout_file).stderr(stderr_file);
-        let process = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
-        Child {
-            process,
-            stdout,
-            stderr,
-            started: Instant::now(),
-        }
+        let process = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        Child { process, stdout, stderr, started: Instant::now() }
     }
 
     /// What `virsh ARGS` prints on `host` about its own daemon.
@@ -308,16 +280,9 @@ impl<'lab> GuestBuilder<'lab> {
     /// Makes the guest and starts it, without waiting for its first tick.
     pub fn start(self) -> Guest<'lab> {
         let mut guest = tool("guest");
-        guest
-            .arg(&self.lab.dir)
-            .arg(&self.host)
-            .arg(&self.name)
-            .args(&self.options);
+        guest.arg(&self.lab.dir).arg(&self.host).arg(&self.name).args(&self.options);
         succeed(guest);
-        Guest {
-            lab: self.lab,
-            name: self.name,
-        }
+        Guest { lab: self.lab, name: self.name }
     }
 
     fn flag(mut self, flag: &str) -> Self {
@@ -353,11 +318,7 @@ impl Guest<'_> {
 
     /// What it has said so far.
     pub fn ticks(&self) -> Ticks {
-        let console = self
-            .lab
-            .shared()
-            .join("console")
-            .join(format!("{}.log", self.name));
+        let console = self.lab.shared().join("console").join(format!("{}.log", self.name));
         if !console.exists() {
             return Ticks::default();
         }
@@ -367,27 +328,20 @@ impl Guest<'_> {
                 .find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
                 .unwrap_or_else(|| panic!("lab ticks says {line:?}"))
         };
-        Ticks {
-            tick: number("tick"),
-            boots: number("boots"),
-        }
+        Ticks { tick: number("tick"), boots: number("boots") }
     }
 
     /// Waits for its first tick.
     pub fn wait_boot(&self) {
-        wait_until(BOOT_LIMIT, &format!("guest {} to boot", self.name), || {
-            self.ticks().tick > 0
-        });
+        wait_until(BOOT_LIMIT, &format!("guest {} to boot", self.name), || self.ticks().tick > 0);
     }
 
     /// Waits until it has counted on from here, which shows that it runs.
     pub fn wait_tick(&self) {
         let before = self.ticks();
-        wait_until(
-            BOOT_LIMIT,
-            &format!("guest {} to count on from {before:?}", self.name),
-            || self.ticks().tick > before.tick,
-        );
+        wait_until(BOOT_LIMIT, &format!("guest {} to count on from {before:?}", self.name), || {
+            self.ticks().tick > before.tick
+        });
     }
 }
 
@@ -450,12 +404,7 @@ impl Child {
             }
             thread::sleep(Duration::from_millis(5));
         };
-        Output {
-            status,
-            stdout: self.stdout(),
-            stderr: self.stderr(),
-            took: self.started.elapsed(),
-        }
+        Output { status, stdout: self.stdout(), stderr: self.stderr(), took: self.started.elapsed() }
     }
 }
 
@@ -471,10 +420,7 @@ impl Drop for Child {
 pub fn wait_until(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !done() {
-        assert!(
-            Instant::now() < deadline,
-            "waited {limit:?} in vain for {what}"
-        );
+        assert!(Instant::now() < deadline, "waited {limit:?} in vain for {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -505,7 +451,6 @@ fn succeed(mut command: Command) -> String {
 }
 
 fn read(path: &Path) -> String {
-    let bytes =
-        fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+    let bytes = fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
     String::from_utf8_lossy(&bytes).into_owned()
 }

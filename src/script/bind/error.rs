@@ -22,6 +22,14 @@ pub(super) mod functions {
         error.fault.code.clone()
     }
 
+    /// What decides the exit code: `failed`, `usage`, `connect`, `refused`, `partial`.
+    ///
+    /// Example: `try { host("test:///default").domain("x") } catch (err) { err.kind }`
+    #[rhai_fn(get = "kind", pure)]
+    pub fn kind(error: &mut Error) -> String {
+        error.fault.class.word().to_owned()
+    }
+
     /// What was tried and what went wrong.
     ///
     /// Example: `try { host("test:///default").domain("x") } catch (err) { err.message }`

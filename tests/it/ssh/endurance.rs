@@ -39,7 +39,7 @@ fn a_silent_peer_is_given_up_within_30_s_and_a_silent_command_is_not() {
             Keys::get().path("rsa").display()
         ));
         let known = |sshd: &Sshd| fs::read_to_string(sshd.path("known_hosts")).unwrap();
-        fs::write(sshd.path("known_hosts"), known(&sshd) + known(&gate).as_str()).unwrap();
+        fs::write(sshd.path("known_hosts"), [known(&sshd), known(&gate)].concat()).unwrap();
         let settings = Settings { extra_config: Some(extra), ..sshd.settings() };
         let jump = Target { jump: Some("gate".into()), ..sshd.target("ed25519") };
         let dead = Sshd::start();

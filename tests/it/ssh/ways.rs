@@ -71,10 +71,10 @@ fn jump_hosts_carry_the_session_and_have_their_own_keys_checked() {
                 Keys::get().path("rsa").display()
             )
         };
-        let extra = target.extra_config(&(block("gate", &gate) + block("inner", &inner).as_str()));
+        let extra = target.extra_config(&[block("gate", &gate), block("inner", &inner)].concat());
         let known = |sshd: &Sshd| fs::read_to_string(sshd.path("known_hosts")).unwrap();
         let own = known(&target);
-        let all = known(&gate) + known(&inner).as_str() + own.as_str();
+        let all = [known(&gate), known(&inner), own.clone()].concat();
         let settings = Settings { extra_config: Some(extra), ..target.settings() };
         for jump in ["gate", "gate,inner"] {
             fs::write(target.path("known_hosts"), &all).unwrap();
@@ -123,7 +123,7 @@ fn aliases_and_proxy_commands_of_ssh_config_are_honoured() {
             Keys::get().path("ecdsa").display(),
             sshd.path("extra").display(),
         );
-        let text = format!("{text}Host *\n UserKnownHostsFile {}\n", sshd.path("known_hosts").display());
+        let text = [text, format!("Host *\n UserKnownHostsFile {}\n", sshd.path("known_hosts").display())].concat();
         let settings = Settings { extra_config: Some(sshd.extra_config(&text)), ..sshd.settings() };
         for alias in ["web", "piped"] {
             let shell = Shell::new(Target::ssh("h2-a", alias), settings.clone());
@@ -190,7 +190,7 @@ fn virsh_starts_the_transport_and_reaches_the_hosts_own_end() {
             Keys::get().path("rsa").display()
         ));
         let known = |sshd: &Sshd| fs::read_to_string(sshd.path("known_hosts")).unwrap();
-        fs::write(sshd.path("known_hosts"), known(&sshd) + known(&gate).as_str()).unwrap();
+        fs::write(sshd.path("known_hosts"), [known(&sshd), known(&gate)].concat()).unwrap();
         for jump in [None, Some("gate".to_owned())] {
             let settings = Settings { extra_config: Some(extra.clone()), ..sshd.settings() };
             let shell = Shell::new(Target { jump, ..sshd.target("ed25519") }, settings);
