@@ -123,7 +123,8 @@ fn aliases_and_proxy_commands_of_ssh_config_are_honoured() {
             Keys::get().path("ecdsa").display(),
             sshd.path("extra").display(),
         );
-        let text = [text, format!("Host *\n UserKnownHostsFile {}\n", sshd.path("known_hosts").display())].concat();
+        let text =
+            [text, format!("Host *\n UserKnownHostsFile {}\n", sshd.path("known_hosts").display())].concat();
         let settings = Settings { extra_config: Some(sshd.extra_config(&text)), ..sshd.settings() };
         for alias in ["web", "piped"] {
             let shell = Shell::new(Target::ssh("h2-a", alias), settings.clone());
