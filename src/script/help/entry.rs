@@ -70,7 +70,10 @@ impl Entry {
             module: (!function.namespace.is_empty()).then(|| function.namespace.to_string()),
             parameters,
             returns: returns(&data.return_type),
-            doc: clean(data.comments.iter().map(AsRef::as_ref)),
+            doc: match &function.script {
+                Some(script) => clean(script.comments.iter().copied()),
+                None => clean(data.comments.iter().map(AsRef::as_ref)),
+            },
             origin: if function.script.is_some() { Origin::Script } else { origin },
         })
     }
