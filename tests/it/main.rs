@@ -11,5 +11,6 @@ mod faults;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod scene;
+mod scripts;
 mod ssh;
 mod sshd;
