@@ -46,9 +46,14 @@ pub(super) fn diagnose(engine: &Engine, error: Box<EvalAltResult>, source: &str,
 }
 
 fn place(engine: &Engine, script: &str, position: Position, texts: &Texts) -> Option<Place> {
-    let line = position.line()?;
+    let (mut line, mut column) = (position.line()?, position.position().unwrap_or(1));
     let text = texts.get(script);
-    let column = position.position().unwrap_or(1);
+    // What is missing at the end is shown where the text ends, not on the line after it.
+    if let Some((last, end)) = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()).last()
+        && line > last + 1
+    {
+        (line, column) = (last + 1, end.trim_end().chars().count() + 1);
+    }
     let length = text.lines().nth(line - 1).map_or(1, |line| token_length(engine, line, column));
     Some(Place { script: script.to_owned(), text, line, column, length })
 }

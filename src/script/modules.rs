@@ -1,5 +1,6 @@
 //! `import "std/evacuate" as evacuate;` and `import "lib/mine" as mine;`.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,22 +80,55 @@ impl Modules {
     }
 }
 
+thread_local! {
+    /// The modules this thread is in the midst of loading, outermost first.
+    static LOADING: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One module being loaded; over when dropped.
+struct Loading;
+
+impl Loading {
+    fn begin(name: &str) -> Result<Self, Fault> {
+        LOADING.with_borrow_mut(|loading| {
+            if let Some(at) = loading.iter().position(|other| other == name) {
+                let circle = [&loading[at..], &[name.to_owned()]].concat().join(" → ");
+                return Err(Fault::new("circular_import", format!("modules import each other: {circle}"))
+                    .hint("move what both need to a third module"));
+            }
+            loading.push(name.to_owned());
+            Ok(Self)
+        })
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        LOADING.with_borrow_mut(|loading| drop(loading.pop()));
+    }
+}
+
 impl ModuleResolver for Modules {
     fn resolve(
         &self,
         engine: &Engine,
         source: Option<&str>,
         path: &str,
-        _: Position,
+        position: Position,
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
-        let (name, text) = Self::find(source, path)?;
+        let here = |fault: Fault| {
+            let mut error: Box<EvalAltResult> = fault.into();
+            error.set_position(position);
+            error
+        };
+        let (name, text) = Self::find(source, path).map_err(here)?;
         if let Some(module) = self.loaded().get(&name) {
             return Ok(module.clone());
         }
+        let _loading = Loading::begin(&name).map_err(here)?;
         self.texts.keep(&name, &text);
-        let in_module = |error: Box<EvalAltResult>| {
-            Box::new(EvalAltResult::ErrorInModule(name.clone(), error, Position::NONE))
-        };
+        let in_module =
+            |error: Box<EvalAltResult>| Box::new(EvalAltResult::ErrorInModule(name.clone(), error, position));
         let mut ast = engine
             .compile(&text)
             .map_err(|error| in_module(Box::new(EvalAltResult::ErrorParsing(*error.0, error.1))))?;

@@ -13,5 +13,6 @@ mod faults;
 mod lab;
 mod repl;
 mod scene;
+mod scripts;
 mod ssh;
 mod sshd;

@@ -199,3 +199,46 @@ pub fn assert_no_file_left(lab: &Lab) {
 pub fn journal(lab: &Lab) -> String {
     std::fs::read_to_string(lab.scratch().join("state/kvmsh/journal.ndjson")).unwrap_or_default()
 }
+
+/// A kvmsh without a lab: a directory of its own, nothing in the environment, no host but libvirt's test driver.
+pub struct Alone(tempfile::TempDir);
+
+impl Alone {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    /// Writes a script.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).expect("a script");
+    }
+
+    /// `kvmsh ARGS`, killed after 20 s. stdout and stderr are small enough for a pipe.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let began = Instant::now();
+        let output = Command::new("timeout")
+            .args(["-s", "KILL", "20", env!("CARGO_BIN_EXE_kvmsh")])
+            .args(args)
+            .current_dir(self.0.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.0.path())
+            .env("LANG", "C.UTF-8")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("timeout of coreutils");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Output {
+            status: output.status,
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            took: began.elapsed(),
+        }
+    }
+
+    /// `kvmsh FILE` with a file of this text.
+    pub fn script(&self, text: &str) -> Output {
+        self.write("script.rhai", text);
+        self.run(&["script.rhai"])
+    }
+}
