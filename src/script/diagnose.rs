@@ -189,7 +189,11 @@ fn no_function(engine: &Engine, signature: &str) -> Fault {
     }
     match usages(&forms) {
         Some(usages) => none.hint(format!("there is {usages}")),
-        None => suggest(none, name, index.members(owner).filter(|e| e.kind == Kind::Function)),
+        // `hots("h2-a")` looks to Rhai as `"h2-a".hots()` does.
+        None => {
+            let members = index.members(owner).filter(|e| e.kind == Kind::Function);
+            suggest(none, name, members.chain(index.entries.iter().filter(|e| e.object.is_none())))
+        }
     }
 }
 

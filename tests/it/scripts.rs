@@ -23,7 +23,7 @@ fn fails(line: &str, code: &str, column: usize, words: &[&str]) {
 fn every_mistake_has_its_place_and_a_way_out() {
     fails("let x = ;", "syntax", 9, &["`;` has no meaning here"]);
     fails("if true { h.name", "syntax", 17, &["expecting"]);
-    fails("hots(\"h2-a\")", "no_function", 1, &["no function `hots`", "did you mean `host"]);
+    fails("hots(\"h2-a\")", "no_function", 1, &["`hots`", "did you mean `host"]);
     fails("h.domian(\"test\")", "no_function", 3, &["domian", "did you mean `domain`"]);
     fails("host(1).name", "no_function", 1, &["`host` cannot be called with (number)"]);
     fails("h.domain(\"test\").shutdown(\"soon\")", "no_function", 18, &["shutdown"]);
