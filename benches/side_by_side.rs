@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[allow(unreachable_pub)]
 #[path = "../tests/lab/mod.rs"]
 mod lab;
 
@@ -146,7 +147,7 @@ fn start() -> Comparison {
 
 /// Measures both, in an order that changes from round to round; the first round only warms up.
 fn in_turn(round: usize, one: &mut Comparison, kvmsh: impl Fn() -> Duration, virsh: impl Fn() -> Duration) {
-    let (ours, theirs) = if round % 2 == 0 {
+    let (ours, theirs) = if round.is_multiple_of(2) {
         let ours = kvmsh();
         (ours, virsh())
     } else {

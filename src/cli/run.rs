@@ -34,7 +34,7 @@ pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start
     if let Some(time) = start.options.timeout {
         signals::deadline(&start.cancel, time);
     }
-    let result = Runner::new(&session).run(source, args);
+    let result = Runner::for_script(&session, source).run(source, args);
     match (result, start.options.plan) {
         (Ok(end), true) => planned(&end, &session, start),
         (Ok(End::Exit(code)), false) => Ok(code),

@@ -47,11 +47,12 @@ impl Connection {
     /// # Errors
     /// What libvirt said, [`Error::OpenTimeout`] after `limit`, [`Error::Stopped`].
     pub fn open(uri: &str, read_only: bool, limit: Duration, cancel: &Cancel) -> Result<Self, Error> {
-        event_loop::start()?;
+        event_loop::register()?;
         if uri.starts_with("test:") {
             // In this process: nothing to wait for, and it knows no keepalive.
             return Self::watch(raw::open(uri, read_only)?, uri);
         }
+        event_loop::start()?;
         let (sender, receiver) = mpsc::channel();
         let wanted = uri.to_owned();
         let open = move || drop(sender.send(raw::open(&wanted, read_only)));

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::{Connection, Error, raw};
+use super::{Connection, Error, event_loop, raw};
 use crate::model::Event;
 
 /// A subscription; ends when dropped.
@@ -20,6 +20,7 @@ impl Connection {
     /// # Errors
     /// What libvirt said.
     pub fn events(&self) -> Result<Events, Error> {
+        event_loop::start()?;
         let (sender, receiver) = mpsc::channel();
         let id = self.call(|c| raw::subscribe_lifecycle(c, sender))?;
         Ok(Events { connection: self.clone(), id, receiver })

@@ -3,8 +3,8 @@
 use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position, Token};
 
 use super::error::ScriptFault;
-use super::help::{Entry, Index, Kind, type_word};
-use super::modules::Texts;
+use super::help::{Entry, Index, Kind, Origin, type_word};
+use super::modules::{STDLIB, Texts};
 use crate::model::suggest::did_you_mean;
 use crate::model::{Class, Diagnosis, Fault, Place};
 
@@ -141,7 +141,14 @@ fn parse_fault(kind: ParseErrorType) -> Fault {
                 .hint("use another name; as a key of a map, write it in quotes")
         }
         ParseErrorType::VariableUndefined(name) => {
-            Fault::new("no_variable", format!("there is no variable `{name}`")).hint("declare it with `let`")
+            Fault::new("no_variable", format!("there is no variable `{name}`"))
+                .hint("declare it with `let`; a function sees only its own and its arguments")
+        }
+        ParseErrorType::ModuleUndefined(name) => {
+            let path = STDLIB.iter().map(|(path, _)| *path).find(|path| path.ends_with(&format!("/{name}")));
+            let path = path.unwrap_or(name);
+            Fault::new("no_module", format!("there is no module `{name}` here"))
+                .hint(format!("import \"{path}\" as {name};"))
         }
         _ => Fault::new("syntax", lower_first(&kind.to_string())),
     };
@@ -160,41 +167,51 @@ fn no_function(engine: &Engine, signature: &str) -> Fault {
     if let Some(member) = name.strip_prefix("set$") {
         return no_setter(engine, member, arguments.first().map_or("any", String::as_str));
     }
+    if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+        return no_operator(name, &arguments);
+    }
     let index = Index::new(engine, None);
+    if let Some((_, short)) = name.split_once("::") {
+        let none = Fault::new("no_function", format!("there is no function `{name}`"));
+        return suggest(none, short, index.entries.iter().filter(|e| e.module.is_some()));
+    }
     let forms: Vec<&Entry> =
         index.entries.iter().filter(|e| e.name == name && e.kind == Kind::Function).collect();
     let fault = |message: String| Fault::new("no_function", message);
-    let of = arguments.first();
-    let Some(owner) = of.filter(|kind| index.members(kind).next().is_some()) else {
-        return match usages(&forms) {
-            Some(usages) => fault(not_with(name, &arguments)).hint(format!("it is {usages}")),
-            None => suggest(
-                fault(format!("there is no function `{name}`")),
-                name,
-                index.entries.iter().filter(|e| e.object.is_none()),
-            ),
-        };
-    };
-    let fitting: Vec<&Entry> = forms
-        .iter()
-        .filter(|e| e.object.is_none() || e.object.as_ref().is_some_and(|o| o.eq_ignore_ascii_case(owner)))
-        .copied()
-        .collect();
-    if let Some(usages) = usages(&fitting) {
+    let owner = arguments.first().map_or("", String::as_str);
+    let fits = |e: &&&Entry| e.object.as_ref().is_none_or(|object| object.eq_ignore_ascii_case(owner));
+    if let Some(usages) = usages(forms.iter().filter(fits).map(|e| e.call())) {
         return fault(not_with(name, &arguments)).hint(format!("it is {usages}"));
     }
+    let members = || index.members(owner);
+    if index.object(owner).is_none() {
+        let none = fault(format!("there is no function `{name}`"));
+        let free = index.entries.iter().filter(|e| e.object.is_none() && e.module.is_none());
+        return match usages(forms.iter().map(|e| e.call())) {
+            Some(usages) => fault(not_with(name, &arguments)).hint(format!("it is {usages}")),
+            None => suggest(none, name, free.chain(members())),
+        };
+    }
     let none = fault(format!("{} has no function `{name}`", with_article(owner)));
-    if index.members(owner).any(|e| e.name == name) {
+    if members().any(|e| e.name == name) {
         return none.hint(format!("`{name}` is a property: write it without parentheses"));
     }
-    match usages(&forms) {
+    let elsewhere = forms.iter().filter(|e| e.origin == Origin::Kvmsh);
+    match usages(elsewhere.map(|e| e.usage().split('(').next().unwrap_or_default().to_owned())) {
         Some(usages) => none.hint(format!("there is {usages}")),
-        // `hots("h2-a")` looks to Rhai as `"h2-a".hots()` does.
-        None => {
-            let members = index.members(owner).filter(|e| e.kind == Kind::Function);
-            suggest(none, name, members.chain(index.entries.iter().filter(|e| e.object.is_none())))
-        }
+        None => suggest(none, name, members().filter(|e| e.kind == Kind::Function)),
     }
+}
+
+/// `- (number, array)`
+fn no_operator(name: &str, arguments: &[String]) -> Fault {
+    let message = match arguments {
+        [left, right] => {
+            format!("`{name}` cannot be applied to {} and {}", with_article(left), with_article(right))
+        }
+        _ => not_with(name, arguments),
+    };
+    Fault::new("no_function", message)
 }
 
 fn not_with(name: &str, arguments: &[String]) -> String {
@@ -204,10 +221,9 @@ fn not_with(name: &str, arguments: &[String]) -> String {
     }
 }
 
-/// ``domain.start() or domain.start(options: map)``, at most four of them.
-fn usages(forms: &[&Entry]) -> Option<String> {
-    let mut usages: Vec<String> = forms.iter().map(|e| e.call()).collect();
-    usages.sort();
+/// `domain.start() or domain.start(options: map)`, at most four of them.
+fn usages(forms: impl Iterator<Item = String>) -> Option<String> {
+    let mut usages: Vec<String> = forms.collect();
     usages.dedup();
     usages.truncate(4);
     (!usages.is_empty()).then(|| usages.join(" or "))
@@ -234,13 +250,21 @@ fn no_member(engine: &Engine, member: &str, kind: &str) -> Fault {
 
 fn no_setter(engine: &Engine, member: &str, kind: &str) -> Fault {
     let index = Index::new(engine, None);
-    if index.members(kind).any(|e| e.name == member && e.kind == Kind::Property) {
-        return Fault::new("no_property", format!("`{member}` of {} cannot be set", with_article(kind)));
+    let fault = |message: String| Fault::new("no_property", message);
+    let known: Vec<&Entry> = index.members(kind).filter(|e| e.name == member).collect();
+    match known.iter().find(|e| e.kind == Kind::Setter) {
+        Some(setter) => {
+            fault(format!("`{member}` cannot be set to this")).hint(format!("it is {}", setter.call()))
+        }
+        None if known.is_empty() => no_member(engine, member, kind),
+        None => fault(format!("`{member}` of {} cannot be set", with_article(kind))),
     }
-    no_member(engine, member, kind)
 }
 
 fn with_article(kind: &str) -> String {
+    if kind == "nothing" {
+        return "`()`".to_owned();
+    }
     let article = if kind.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']) { "an" } else { "a" };
     format!("{article} {kind}")
 }

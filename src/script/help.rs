@@ -5,6 +5,8 @@ mod entry;
 mod page;
 mod wrap;
 
+use std::collections::HashSet;
+
 use rhai::{Engine, NativeCallContext};
 
 pub(super) use entry::type_word;
@@ -39,29 +41,23 @@ impl Index {
     /// script there has defined.
     pub(super) fn new(engine: &Engine, ctx: Option<&NativeCallContext<'_>>) -> Self {
         let own = |f: rhai::FuncInfo<'_>| Entry::of(&f, Origin::Kvmsh);
-        let mut entries = engine.collect_fn_metadata(ctx, own, false);
-        entries.extend(engine.collect_fn_metadata(None, |f| Entry::of(&f, Origin::Rhai), true));
+        let mut entries = Vec::new();
         let mut modules = Vec::new();
         for (name, text) in STDLIB {
             modules.push(Topic { name: (*name).to_owned(), doc: header(text) });
             entries.extend(module_entries(engine, name, text));
         }
-        let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
-        // The second walk has seen kvmsh's own again; an imported module is there under its alias, too.
-        for entry in entries {
-            let again = |known: &&Entry| {
-                known.kind == entry.kind
-                    && known.object == entry.object
-                    && known.parameters == entry.parameters
-                    && known.doc == entry.doc
-            };
-            if !kept.iter().filter(|known| known.name == entry.name).any(|known| again(&known)) {
-                kept.push(entry);
-            }
-        }
+        entries.extend(engine.collect_fn_metadata(ctx, own, false));
+        // This walk sees kvmsh's own again.
+        entries.extend(engine.collect_fn_metadata(None, |f| Entry::of(&f, Origin::Rhai), true));
+        let mut seen = HashSet::new();
+        let identity = |e: &Entry| {
+            (e.name.clone(), e.kind, e.object.clone(), e.module.clone(), e.parameters.clone(), e.doc.clone())
+        };
+        entries.retain(|entry| seen.insert(identity(entry)));
         let key = |e: &Entry| (e.object.clone(), e.module.clone(), e.name.clone(), e.parameters.len());
-        kept.sort_by_cached_key(key);
-        Self { entries: kept, objects: objects(engine), modules }
+        entries.sort_by_cached_key(key);
+        Self { entries, objects: objects(engine), modules }
     }
 
     /// What kvmsh and scripts have defined, without Rhai's own.

@@ -5,8 +5,9 @@ use rhai::{Engine, LexError, ParseErrorType, Position, Scope, Token};
 /// Whether more lines could complete this text.
 pub(super) fn is_incomplete(engine: &Engine, scope: &Scope<'_>, text: &str) -> bool {
     let (end, in_comment) = end_of(engine, text);
-    if in_comment {
-        // For the parser, an open comment is complete.
+    let last = text.lines().next_back().unwrap_or_default();
+    // For the parser an open comment is complete, and documentation of nothing wrong.
+    if in_comment || last.trim_start().starts_with("///") {
         return true;
     }
     let Err(error) = engine.compile_with_scope(scope, text) else { return false };
@@ -70,6 +71,7 @@ mod tests {
             "`one ${h",
             "`one ${h} two",
             "/* a comment",
+            "/// What the function does.",
             "h /* inner /* nested */",
             "\"one\\",
             "switch h { 1 =>",

@@ -159,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn help_knows_functions_and_modules_of_earlier_lines() {
+        let mut prompt = Prompt::new();
+        prompt.gives("/// Twice as much.\nfn twice(x) { x * 2 }", json!(null));
+        prompt.gives("import \"std/migrate\" as m;", json!(null));
+        let index = prompt.0.index();
+        assert_eq!(index.page("twice").unwrap(), "twice(x)\n  Twice as much.");
+        assert!(index.page("m").unwrap().contains("m::best(domain, targets)"));
+        assert!(index.page("m::to").unwrap().starts_with("m::to(domain, target, options)"));
+    }
+
+    #[test]
     fn a_line_that_fails_keeps_what_came_before() {
         let mut prompt = Prompt::new();
         prompt.fails(
@@ -167,7 +178,7 @@ mod tests {
         prompt.gives("a + g()", json!(10));
         prompt.gives("m::to(demo.domain(\"test\"), demo, #{})", json!(null));
         assert_eq!(prompt.fails("b").fault.code, "no_variable");
-        assert_eq!(prompt.fails("c::parse([], #{})").fault.code, "syntax");
+        assert_eq!(prompt.fails("c::parse([], #{})").fault.code, "no_module");
     }
 
     #[test]

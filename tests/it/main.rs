@@ -6,10 +6,12 @@ mod cli;
 mod connect;
 mod demo;
 mod deps;
+mod docs;
 mod evacuate;
 mod faults;
 #[path = "../lab/mod.rs"]
 mod lab;
+mod repl;
 mod scene;
 mod scripts;
 mod ssh;

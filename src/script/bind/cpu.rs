@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, Map};
 use super::super::error::Outcome;
 use crate::ops::{Cpu as OpsCpu, Host};
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// The CPU of a host.
     pub type Cpu = OpsCpu;
@@ -27,7 +27,7 @@ pub(super) mod functions {
         Ok(cpu.info()?.model.clone())
     }
 
-    /// `Intel`, `AMD`, …
+    /// Who made it: `Intel`, `AMD`, ….
     ///
     /// Example: `host("test:///default").cpu.vendor`
     #[rhai_fn(get = "vendor", return_raw, pure)]
@@ -61,8 +61,9 @@ pub(super) mod functions {
         Ok(cpu.info()?.features.iter().cloned().map(Dynamic::from).collect())
     }
 
-    /// The named models guests can ask for: an array of `#{name, usable, deprecated}`, for KVM
-    /// where the host has it, else for emulation; `usable` is `()` where libvirt does not know.
+    /// The named models that guests can ask for.
+    ///
+    /// An array of `#{name, usable, deprecated}`, for KVM where the host has it, else for emulation; `usable` is `()` where libvirt does not know.
     ///
     /// Errors: `no_support` for drivers without domain capabilities.
     #[rhai_fn(get = "models", return_raw, pure)]

@@ -15,7 +15,7 @@ use crate::ops::{Domain as OpsDomain, Host, transfer};
 /// How long `shutdown()` waits where the script does not say, in seconds.
 const SHUTDOWN_SECONDS: i64 = 60;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A domain (guest) on a host.
     pub type Domain = OpsDomain;
@@ -52,7 +52,9 @@ pub(super) mod functions {
         Ok(domain.id()?.map_or(Dynamic::UNIT, |id| i64::from(id).into()))
     }
 
-    /// State now: `running`, `idle`, `paused`, `in shutdown`, `shut off`, `crashed`, `pmsuspended`.
+    /// State now, in virsh's words.
+    ///
+    /// `running`, `idle`, `paused`, `in shutdown`, `shut off`, `crashed` or `pmsuspended`.
     ///
     /// Example: `host("test:///default").domain("test").state`
     #[rhai_fn(get = "state", return_raw, pure)]
@@ -68,6 +70,8 @@ pub(super) mod functions {
         Ok(domain.state()?.is_active())
     }
 
+    /// State, memory and processors in one call.
+    ///
     /// `#{state, memory, max_memory, vcpus, cpu_time}`: bytes, and seconds of processor time since its start.
     ///
     /// Example: `host("test:///default").domain("test").info.vcpus`
@@ -99,7 +103,9 @@ pub(super) mod functions {
         Ok(domain.xml(XmlKind::Inactive)?)
     }
 
-    /// Disks: an array of `#{target, device, type, source, format, cache, read_only}`.
+    /// Its disks.
+    ///
+    /// An array of `#{target, device, type, source, format, cache, read_only}`.
     ///
     /// Example: `host("test:///default").domain("test").disks`
     #[rhai_fn(get = "disks", return_raw, pure)]
@@ -107,7 +113,9 @@ pub(super) mod functions {
         Ok(domain.hardware()?.disks.iter().map(show::disk).collect())
     }
 
-    /// Network cards: an array of `#{mac, type, source, model, device}`.
+    /// Its network cards.
+    ///
+    /// An array of `#{mac, type, source, model, device}`.
     ///
     /// Example: `host("test:///default").domain("test").nics`
     #[rhai_fn(get = "nics", return_raw, pure)]
@@ -123,8 +131,10 @@ pub(super) mod functions {
         Ok(domain.snapshots()?.into_iter().map(Dynamic::from).collect())
     }
 
-    /// The job that runs now: `#{kind, operation, elapsed, remaining, downtime, total, processed,
-    /// left, rate, dirty_rate, iteration, throttle}`: seconds, bytes, bytes per second; `kind` is `"none"` where none runs.
+    /// The job that runs now, for instance a migration.
+    ///
+    /// `#{kind, operation, elapsed, remaining, downtime, total, processed, left, rate, dirty_rate, iteration,
+    /// throttle}`: seconds, bytes, bytes per second; `kind` is `"none"` where none runs.
     ///
     /// Errors: `no_support` for drivers without jobs.
     #[rhai_fn(get = "job", return_raw, pure)]
@@ -170,7 +180,11 @@ pub(super) mod functions {
         Ok(at(&ctx, || domain.start(false))?)
     }
 
-    /// Starts it. Options: `paused` (its processors do not run yet).
+    /// As `start()`, with options.
+    ///
+    /// Options: `paused` (its processors do not run yet).
+    ///
+    /// Errors: what libvirt says; `unknown_option`.
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn start_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
         let paused = Options::new("start", &["paused"], options)?.flag("paused")?;
@@ -210,13 +224,21 @@ pub(super) mod functions {
         Ok(at(&ctx, || domain.reset())?)
     }
 
-    /// Pulls the plug: the guest is not asked and may lose data. One that is off is left alone.
+    /// Pulls the plug: the guest is not asked and may lose data.
+    ///
+    /// One that is off is left alone.
+    ///
+    /// Errors: what libvirt says.
     #[rhai_fn(name = "destroy", return_raw, pure)]
     pub fn destroy(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.destroy(false))?)
     }
 
-    /// Pulls the plug. Options: `graceful` (only if QEMU ends on SIGTERM, so that it can flush its caches).
+    /// As `destroy()`, with options.
+    ///
+    /// Options: `graceful` (only if QEMU ends on SIGTERM, so that it can flush its caches).
+    ///
+    /// Errors: what libvirt says; `unknown_option`.
     #[rhai_fn(name = "destroy", return_raw, pure)]
     pub fn destroy_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
         let graceful = Options::new("destroy", &["graceful"], options)?.flag("graceful")?;
@@ -249,8 +271,12 @@ pub(super) mod functions {
         undefine_with(ctx, domain, Map::new())
     }
 
-    /// Removes its definition. Options, each `false` by default: `managed_save`, `snapshots`
-    /// (their records), `nvram` (its UEFI variables): what goes with it.
+    /// As `undefine()`, with options.
+    ///
+    /// Options, each `false` by default, say what goes with it: `managed_save`, `snapshots` (their records),
+    /// `nvram` (its UEFI variables).
+    ///
+    /// Errors: what libvirt says; `unknown_option`.
     #[rhai_fn(name = "undefine", return_raw, pure)]
     pub fn undefine_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
         let options = Options::new("undefine", &["managed_save", "snapshots", "nvram"], options)?;
@@ -270,7 +296,9 @@ pub(super) mod functions {
         Ok(at(&ctx, || domain.abort_job())?)
     }
 
-    /// What would stop it from moving to `target` (a Host or its name): an array of errors, empty if nothing would.
+    /// What would stop it from moving to another host.
+    ///
+    /// `target`: a Host or its name. Returns an array of Errors, empty if nothing would.
     ///
     /// Errors: faults of the connections.
     #[rhai_fn(name = "preflight", return_raw, pure)]
@@ -281,8 +309,10 @@ pub(super) mod functions {
         Ok(reasons.map(|fault| Dynamic::from(super::super::ScriptFault { fault })).collect())
     }
 
-    /// Moves it to `target` (a Host or its name), live if it runs, after a preflight; returns
-    /// `#{domain, source, target, verdict, seconds, bytes, downtime_ms}`, or `()` in a plan.
+    /// Moves it to another host, live if it runs, after a preflight.
+    ///
+    /// `target`: a Host or its name. Returns `#{domain, source, target, verdict, live, seconds, bytes,
+    /// downtime_ms}`, or `()` in a plan.
     ///
     /// Errors: every blocker; what went wrong, and where the guest runs now.
     #[rhai_fn(name = "migrate", return_raw, pure)]
@@ -290,7 +320,13 @@ pub(super) mod functions {
         migrate_with(ctx, domain, target, Map::new())
     }
 
-    /// As `migrate(target)`, with the options of `transfer` that concern one guest.
+    /// As `migrate(target)`, with options.
+    ///
+    /// Options: `bandwidth` (a size per second, for instance `"100MiB"`), `auto_converge`, `post_copy`, `connections`
+    /// (multifd), `copy_storage`, `max_downtime_ms` (libvirt: 300), `rename`, `migrate_uri`, `keep_source`, `transient`,
+    /// `timeout` (seconds).
+    ///
+    /// Errors: as `migrate(target)`; `unknown_option`.
     #[rhai_fn(name = "migrate", return_raw, pure)]
     pub fn migrate_with(
         ctx: NativeCallContext<'_>,

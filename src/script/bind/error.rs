@@ -9,7 +9,7 @@ fn text(text: Option<&String>) -> Dynamic {
     text.map_or(Dynamic::UNIT, |text| text.clone().into())
 }
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// What `catch (err)` gets, and `last_error` at the prompt.
     pub type Error = ScriptFault;

@@ -127,9 +127,13 @@ fn limit_of(function: &str, parallel: i64) -> Outcome<usize> {
         .ok_or_else(|| misuse(format!("{function}: the number at a time is 1 or more")))
 }
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
-    /// Ends the script with this exit code, 0 to 255. No `catch` sees it.
+    /// Ends the script, or leaves the prompt, with this exit code.
+    ///
+    /// `code`: 0 to 255. No `catch` sees it.
+    ///
+    /// Errors: `invalid_arg` for another number.
     ///
     /// Example: `if false { exit(5) }`
     #[rhai_fn(name = "exit", return_raw)]
@@ -138,7 +142,7 @@ pub(super) mod functions {
         Err(Box::new(EvalAltResult::ErrorTerminated(Dynamic::from(Exit(code)), Position::NONE)))
     }
 
-    /// Ends the script with exit code 0.
+    /// Ends the script, or leaves the prompt, with exit code 0.
     #[rhai_fn(name = "exit", return_raw)]
     pub fn exit_well() -> Outcome<()> {
         exit(0)
@@ -193,8 +197,9 @@ pub(super) mod functions {
         }
     }
 
-    /// Calls `f` up to `times` times, with `seconds` between, until it does not
-    /// throw; returns its value.
+    /// Calls `f` until it does not throw, and returns its value.
+    ///
+    /// `times`: how often at most; `seconds`: the pause between.
     ///
     /// Errors: what the last call threw.
     ///
@@ -251,8 +256,11 @@ pub(super) mod functions {
         try_par_of(&ctx, &items, limit_of("try_par", n)?, &f)
     }
 
-    /// Runs `f` without changing anything and returns what it would change, an
-    /// array of `#{host, kind, object, action, detail, …}`.
+    /// Runs `f` without changing anything and returns what it would change.
+    ///
+    /// An array of `#{host, kind, object, action, detail, …}`.
+    ///
+    /// Errors: what `f` throws.
     ///
     /// Example: `plan(|| host("test:///default").domain("test").suspend())`
     #[rhai_fn(name = "plan", return_raw)]
@@ -279,10 +287,12 @@ pub(super) mod functions {
         Ok(session(&ctx)?.confirm(question)?)
     }
 
-    /// Throws an error that `catch` sees and that decides the exit code:
-    /// `kind` is `"failed"` (1), `"usage"` (2), `"refused"` (4) or `"partial"` (5).
+    /// Throws an error that `catch` sees and that decides the exit code.
     ///
-    /// `details` may have `code`, `message`, `hint`, `host`, `object`.
+    /// `kind`: `"failed"` (exit code 1), `"usage"` (2), `"refused"` (4) or `"partial"` (5). `details` may have
+    /// `code`, `message`, `hint`, `host`, `object`.
+    ///
+    /// Errors: the one it makes; `invalid_arg` for another kind.
     ///
     /// Example: `try { fail("refused", #{message: "no"}) } catch (e) { e.message }`
     #[rhai_fn(name = "fail", return_raw)]

@@ -9,12 +9,14 @@ use super::{array, int, session};
 use crate::model::Bytes;
 use crate::ops::Host as OpsHost;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A KVM host.
     pub type Host = OpsHost;
 
-    /// A host by its name in the inventory, or by a libvirt URI. Contacts nobody yet.
+    /// A host by its name in the inventory, or by a libvirt URI.
+    ///
+    /// It contacts nobody yet.
     ///
     /// Errors: `unknown_host`, `invalid_uri`.
     ///
@@ -32,21 +34,24 @@ pub(super) mod functions {
         Ok(array(session(&ctx)?.hosts(&[])?))
     }
 
-    /// The hosts that match: a name, a glob such as `"h2-*"`, `"@group"`,
-    /// `"tag:x"`, or an array of such.
+    /// The hosts of the inventory that match.
+    ///
+    /// `patterns`: a name, a glob such as `"h2-*"`, `"@group"`, `"tag:x"`, or an array of such.
     ///
     /// Errors: `unknown_host` for a name, group or tag that there is not.
     ///
-    /// Example: `hosts("no-such-*").len()`
+    /// Example: `try { hosts("h2-*") } catch (err) { err.code }`
     #[rhai_fn(name = "hosts", return_raw)]
     pub fn hosts_matching(ctx: NativeCallContext<'_>, patterns: Dynamic) -> Outcome<Array> {
         let patterns = texts("hosts", &patterns)?;
         Ok(array(session(&ctx)?.hosts(&patterns)?))
     }
 
-    /// A number of bytes from a text such as `"4GiB"` or `"512M"`; units are binary, `KB`, `MB`, `GB` decimal.
+    /// A number of bytes from a text such as `"4GiB"` or `"512M"`.
     ///
-    /// Errors: `invalid_arg`.
+    /// Units are binary; `KB`, `MB`, `GB` and `TB` are decimal.
+    ///
+    /// Errors: `invalid_arg` for what is no size.
     ///
     /// Example: `size("4GiB")`
     #[rhai_fn(name = "size", return_raw)]
@@ -55,6 +60,8 @@ pub(super) mod functions {
     }
 
     /// A number of bytes as a person reads it.
+    ///
+    /// Errors: `invalid_arg` for a negative number.
     ///
     /// Example: `human(1610612736)`
     #[rhai_fn(name = "human", return_raw)]

@@ -7,7 +7,7 @@ use super::super::engine;
 use super::super::error::Outcome;
 use super::super::help::Index;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// Lists objects, functions and modules.
     ///

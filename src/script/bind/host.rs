@@ -12,7 +12,7 @@ use crate::libvirt::{Hypervisor, StatsGroup};
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 use wildmatch::WildMatch;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// The name people use.
     ///
@@ -46,7 +46,9 @@ pub(super) mod functions {
         Ok(host.capabilities()?.uuid.clone())
     }
 
-    /// Versions: `#{libvirt, driver, hypervisor}`.
+    /// Versions of libvirt, its driver and the hypervisor.
+    ///
+    /// `#{libvirt, driver, hypervisor}`.
     ///
     /// Example: `host("test:///default").version.driver`
     #[rhai_fn(get = "version", return_raw, pure)]
@@ -59,7 +61,9 @@ pub(super) mod functions {
         ]))
     }
 
-    /// Processors and memory: `#{arch, cpus, mhz, numa_nodes, sockets, cores, threads, memory}`, memory in bytes.
+    /// Processors and memory of the machine.
+    ///
+    /// `#{arch, cpus, mhz, numa_nodes, sockets, cores, threads, memory}`, memory in bytes.
     ///
     /// Example: `host("test:///default").info.cpus`
     #[rhai_fn(get = "info", return_raw, pure)]
@@ -77,7 +81,9 @@ pub(super) mod functions {
         ]))
     }
 
-    /// Memory now, in bytes: `#{total, free, available}`; available counts buffers and cache as free.
+    /// Memory now, in bytes.
+    ///
+    /// `#{total, free, available}`; available counts buffers and cache as free.
     ///
     /// Example: `human(host("test:///default").memory.total)`
     #[rhai_fn(get = "memory", return_raw, pure)]
@@ -98,7 +104,9 @@ pub(super) mod functions {
         host.cpu()
     }
 
-    /// Whether libvirt answers now. Never throws.
+    /// Whether libvirt answers now.
+    ///
+    /// It never throws.
     ///
     /// Example: `host("test:///default").alive`
     #[rhai_fn(get = "alive", pure)]
@@ -124,8 +132,11 @@ pub(super) mod functions {
         Ok(array(host.domains()?))
     }
 
-    /// The domains that match `#{state, name}`: a state in virsh's words
-    /// (`"running"`, `"shut off"`, …), a name or glob. Both are optional.
+    /// The domains that match.
+    ///
+    /// `filter`: `#{state, name}`, both optional: a state in virsh's words (`"running"`, `"shut off"`, …), a name or glob.
+    ///
+    /// Errors: `invalid_arg` for what is no state.
     ///
     /// Example: `host("test:///default").domains(#{state: "running", name: "t*"})`
     #[rhai_fn(name = "domains", return_raw, pure)]
@@ -248,8 +259,9 @@ pub(super) mod functions {
         Ok(host.volume(path)?)
     }
 
-    /// Figures of all domains in one call: an array of maps with `name`, `uuid`
-    /// and libvirt's own names (`"state.state"`, `"balloon.current"` in KiB, …).
+    /// Figures of all domains in one call.
+    ///
+    /// An array of maps with `name`, `uuid` and libvirt's own names (`"state.state"`, `"balloon.current"` in KiB, …).
     ///
     /// Example: `host("test:///default").stats()[0].name`
     #[rhai_fn(name = "stats", return_raw, pure)]
@@ -274,7 +286,9 @@ pub(super) mod functions {
         Ok(host.capabilities_xml()?)
     }
 
-    /// The domain capabilities XML. Options: `emulator`, `arch`, `machine`, `type` (`"kvm"`, `"qemu"`).
+    /// The domain capabilities XML.
+    ///
+    /// Options: `emulator`, `arch`, `machine`, `type` (`"kvm"`, `"qemu"`).
     ///
     /// Errors: `no_support` for drivers without them.
     #[rhai_fn(name = "domain_capabilities", return_raw, pure)]
@@ -289,9 +303,10 @@ pub(super) mod functions {
         Ok(host.domain_capabilities_xml(&of)?)
     }
 
-    /// Calls `f` with each lifecycle event `#{domain, uuid, event, detail}` until it returns
-    /// `false`, or `timeout` is over. Filter: `#{domain, event, timeout}`: a name or
-    /// glob, `"started"`, `"stopped"`, …, and seconds. Returns the number of events.
+    /// Calls `f` with each lifecycle event until it returns `false`.
+    ///
+    /// The event is `#{domain, uuid, event, detail}`. `filter`: `#{domain, event, timeout}`: a name or glob,
+    /// `"started"`, `"stopped"`, …, and seconds after which it ends. Returns the number of events.
     ///
     /// Errors: `connection_lost` when the daemon is gone.
     ///

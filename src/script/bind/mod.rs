@@ -21,10 +21,13 @@ mod output;
 mod pool;
 mod shell;
 
-use rhai::{Array, Dynamic, Engine, ImmutableString, NativeCallContext, exported_module};
+use rhai::{
+    Array, Dynamic, Engine, ImmutableString, Module, NativeCallContext, exported_manifest, exported_module,
+};
 
 pub(super) use flow::Exit;
 
+use super::engine::Lookup;
 use super::error::{Outcome, ScriptFault, misuse};
 use super::options::type_word;
 use crate::gate::{Origin, Scope};
@@ -32,19 +35,16 @@ use crate::model::Fault;
 use crate::ops::{Domain, Host, Session};
 
 /// Registers everything.
-pub(super) fn register(engine: &mut Engine) {
-    engine.register_global_module(exported_module!(error::functions).into());
-    engine.register_global_module(exported_module!(help::functions).into());
-    engine.register_global_module(exported_module!(global::functions).into());
-    engine.register_global_module(exported_module!(flow::functions).into());
-    engine.register_global_module(exported_module!(output::functions).into());
-    engine.register_global_module(exported_module!(host::functions).into());
-    engine.register_global_module(exported_module!(shell::functions).into());
-    engine.register_global_module(exported_module!(domain::functions).into());
-    engine.register_global_module(exported_module!(pool::functions).into());
-    engine.register_global_module(exported_module!(network::functions).into());
-    engine.register_global_module(exported_module!(cpu::functions).into());
-    engine.register_global_module(exported_module!(moves::functions).into());
+pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
+    macro_rules! modules {
+        ($($name:ident),+) => {
+            $(engine.register_global_module(match lookup {
+                Lookup::Table => exported_module!($name::functions).into(),
+                Lookup::Search => Module::from_manifest(exported_manifest!($name::functions)).into(),
+            });)+
+        };
+    }
+    modules!(error, help, global, flow, output, host, shell, domain, pool, network, cpu, moves);
 }
 
 /// The run a function is called in.

@@ -99,15 +99,17 @@ fn refusal(domain: &Domain, target: &Host, reasons: &[Fault]) -> Fault {
         .fold(fault.on_object("domain", domain.name()), |fault, reason| fault.because(reason.message.clone()))
 }
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A decided move, from `placement`.
     pub type Move = crate::ops::migrate::Move;
 
-    /// Decides where guests go. `domains`: an array of Domains of one host; `targets`: an array of Hosts or names.
+    /// Decides where guests go, and changes nothing.
+    ///
+    /// `domains`: an array of Domains of one host; `targets`: an array of Hosts or names.
     ///
     /// Checks every guest against every target (CPU, machine type, networks, bridges, files, shared storage,
-    /// names, devices, snapshots, memory) and never plans more onto a target than its free memory. Changes nothing.
+    /// names, devices, snapshots, memory) and never plans more onto a target than its free memory.
     /// Returns `#{moves, blocked}`: `moves` for `transfer`; `blocked` an array of `#{domain, lacks_memory, reasons}`.
     /// Options: `copy_storage`.
     ///
@@ -143,8 +145,9 @@ pub(super) mod functions {
         ]))
     }
 
-    /// Makes the moves that `placement` has decided, several at a time, each with its progress. One that fails
-    /// never stops the others. Returns an array of `#{domain, source, target, verdict, live, seconds, bytes,
+    /// Makes the moves that `placement` has decided, several at a time, each with its progress.
+    ///
+    /// One that fails never stops the others. Returns an array of `#{domain, source, target, verdict, live, seconds, bytes,
     /// downtime_ms, error}`; `verdict` is what both daemons said afterwards: `"moved"`, `"stayed"`,
     /// `"both"`, `"nowhere"` or `"unknown"`; `error` is `()` where it went well. In a plan: empty.
     ///

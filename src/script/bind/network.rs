@@ -6,7 +6,7 @@ use super::super::error::Outcome;
 use super::at;
 use crate::ops::{Host, Network as OpsNetwork};
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A virtual network.
     pub type Network = OpsNetwork;
@@ -81,7 +81,9 @@ pub(super) mod functions {
         Ok(at(&ctx, || network.start())?)
     }
 
-    /// Stops it; guests on it lose their link. One that is stopped is left alone.
+    /// Stops it; guests on it lose their link.
+    ///
+    /// One that is stopped is left alone.
     ///
     /// Errors: what libvirt says.
     #[rhai_fn(name = "stop", return_raw, pure)]

@@ -9,12 +9,14 @@ use super::super::{show, tables};
 use super::session;
 use crate::model::Fault;
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A table of an array of maps or objects, as a value that prints as one.
     pub type Table = crate::model::Table;
 
     /// An array of maps or objects as a table.
+    ///
+    /// Errors: `invalid_arg` for anything else.
     ///
     /// Example: `table([#{a: 1}, #{a: 2}])`
     #[rhai_fn(name = "table", return_raw)]
@@ -23,6 +25,8 @@ pub(super) mod functions {
     }
 
     /// As `table(rows)`, with these columns in this order.
+    ///
+    /// Errors: `invalid_arg` for what is no table.
     ///
     /// Example: `table([#{a: 1, b: 2}], ["b"])`
     #[rhai_fn(name = "table", return_raw)]
@@ -50,6 +54,8 @@ pub(super) mod functions {
 
     /// Reads JSON text.
     ///
+    /// Errors: `json`, with the place.
+    ///
     /// Example: `parse_json_text("[1]")[0]`
     #[rhai_fn(name = "parse_json_text", return_raw)]
     pub fn parse_json_text(text: &str) -> Outcome<Dynamic> {
@@ -58,7 +64,11 @@ pub(super) mod functions {
         Ok(show::from_serde(&value)?)
     }
 
-    /// Says something on stderr, above the progress bars. `level`: `"info"`, `"warn"` or `"error"`.
+    /// Says something on stderr, above the progress bars.
+    ///
+    /// `level`: `"info"`, `"warn"` or `"error"`.
+    ///
+    /// Errors: `invalid_arg` for another level.
     ///
     /// Example: `log("info", "hello")`
     #[rhai_fn(name = "log", return_raw)]

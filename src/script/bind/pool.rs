@@ -8,7 +8,7 @@ use super::super::options::{Options, size};
 use super::{array, at, int};
 use crate::ops::{Host, Pool as OpsPool, Volume as OpsVolume};
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
     /// A storage pool.
     pub type Pool = OpsPool;
@@ -40,7 +40,7 @@ pub(super) mod functions {
         Ok(pool.uuid()?)
     }
 
-    /// `inactive`, `building`, `running`, `degraded` or `inaccessible`.
+    /// State now: `inactive`, `building`, `running`, `degraded` or `inaccessible`.
     ///
     /// Example: `host("test:///default").pool("default-pool").state`
     #[rhai_fn(get = "state", return_raw, pure)]
@@ -72,7 +72,7 @@ pub(super) mod functions {
         Ok(int(pool.info()?.available.0))
     }
 
-    /// `dir`, `netfs`, `logical`, …
+    /// Its kind: `dir`, `netfs`, `logical`, ….
     ///
     /// Example: `host("test:///default").pool("default-pool").type`
     #[rhai_fn(get = "type", return_raw, pure)]
@@ -126,7 +126,9 @@ pub(super) mod functions {
         Ok(at(&ctx, || pool.start())?)
     }
 
-    /// Stops it; its volumes stay. One that is stopped is left alone.
+    /// Stops it; its volumes stay.
+    ///
+    /// One that is stopped is left alone.
     ///
     /// Errors: what libvirt says.
     #[rhai_fn(name = "stop", return_raw, pure)]
@@ -142,7 +144,9 @@ pub(super) mod functions {
         Ok(at(&ctx, || pool.refresh())?)
     }
 
-    /// Destroys what it stands on. It must be stopped.
+    /// Destroys what it stands on.
+    ///
+    /// It must be stopped.
     ///
     /// Errors: what libvirt says.
     #[rhai_fn(name = "delete", return_raw, pure)]
@@ -176,8 +180,9 @@ pub(super) mod functions {
         Ok(pool.volume(name)?)
     }
 
-    /// Creates a volume. `size`: bytes or a text such as `"4GiB"`, for a qcow2 image; or a map with
-    /// `size`, `format` (`"qcow2"`) and `allocation` (what is taken at once; 0).
+    /// Creates a volume.
+    ///
+    /// `size_or_map`: bytes or a text such as `"4GiB"`, for a qcow2 image; or a map with `size`, `format` (`"qcow2"`) and `allocation` (what is taken at once; 0).
     ///
     /// Errors: `storage_vol_exist`, …
     #[rhai_fn(name = "create_volume", return_raw, pure)]
@@ -217,13 +222,13 @@ pub(super) mod functions {
         Ok(volume.path()?)
     }
 
-    /// `file`, `block`, `dir`, `network`, …
+    /// Its kind: `file`, `block`, `dir`, `network`, ….
     #[rhai_fn(get = "type", return_raw, pure)]
     pub fn volume_kind(volume: &mut Volume) -> Outcome<String> {
         Ok(volume.info()?.kind.to_owned())
     }
 
-    /// `raw`, `qcow2`, …
+    /// Its format: `raw`, `qcow2`, ….
     #[rhai_fn(get = "format", return_raw, pure)]
     pub fn format(volume: &mut Volume) -> Outcome<String> {
         Ok(volume.format()?)

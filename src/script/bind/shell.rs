@@ -75,10 +75,11 @@ fn write_options(function: &'static str, options: Map) -> Outcome<WriteOptions> 
     Ok(WriteOptions { mode, owner: options.text("owner")?, backup: options.flag("backup")? })
 }
 
-#[export_module]
+#[export_module(manifest)]
 pub(super) mod functions {
-    /// Runs a command on the host, over SSH, or here for a local host. A text is a line for `sh`; an array
-    /// is a program and its arguments, which no shell takes apart. Returns `#{status, signal, stdout, stderr}`.
+    /// Runs a command on the host, over SSH, or here for a local host.
+    ///
+    /// A text is a line for `sh`; an array is a program and its arguments, which no shell takes apart. Returns `#{status, signal, stdout, stderr}`.
     ///
     /// Errors: `command_failed` for a status other than 0; faults of the connection; `command_timeout` after 600 s.
     ///
@@ -88,7 +89,9 @@ pub(super) mod functions {
         run_with(ctx, host, command, Map::new())
     }
 
-    /// As `run(command)`. Options: `stdin` (a text or blob), `timeout` (seconds, 600), `sudo` (`false`),
+    /// As `run(command)`, with options.
+    ///
+    /// Options: `stdin` (a text or blob), `timeout` (seconds, 600), `sudo` (`false`),
     /// `check` (`true`: a status other than 0 is an error), `changes` (`true`; with `false` you say that the
     /// command changes nothing, so it runs under `--plan` and `--read-only` as well).
     ///
@@ -137,8 +140,9 @@ pub(super) mod functions {
         Ok(host.read_file(path, READ_LIMIT)?)
     }
 
-    /// Writes a file: under a temporary name, synced, then moved into place; owner and mode of a file
-    /// that was there stay. Returns whether anything changed.
+    /// Writes a file, whole or not at all.
+    ///
+    /// It is written under a temporary name, synced, then moved into place; owner and mode of a file that was there stay. Returns whether anything changed.
     ///
     /// Errors: `no_space`, `permission_denied`, …; the file that was there is then untouched.
     ///
@@ -153,7 +157,9 @@ pub(super) mod functions {
         write_with(ctx, host, path, contents, Map::new())
     }
 
-    /// As `write(path, contents)`. Options: `mode` (for instance `0o600`), `owner` (`"user:group"`),
+    /// As `write(path, contents)`, with options.
+    ///
+    /// Options: `mode` (for instance `0o600`), `owner` (`"user:group"`),
     /// `backup` (keep the file that was there beside it).
     #[rhai_fn(name = "write", return_raw, pure)]
     pub fn write_with(
@@ -205,7 +211,9 @@ pub(super) mod functions {
         Ok(host.download(remote, Path::new(local))?)
     }
 
-    /// What the host is, in one round trip: `#{os_id, os_version, os_name, kernel, arch, hostname, machine_id,
+    /// What the host is, in one round trip.
+    ///
+    /// `#{os_id, os_version, os_name, kernel, arch, hostname, machine_id,
     /// uptime, package_manager, kvm, virtualization, user, time_offset_ms}`; uptime in seconds.
     ///
     /// Example: `host("test:///default").facts.kernel`

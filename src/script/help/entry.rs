@@ -14,7 +14,7 @@ pub enum Origin {
 }
 
 /// How it is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `name(…)`, or `object.name(…)`.
     Function,
@@ -70,7 +70,10 @@ impl Entry {
             module: (!function.namespace.is_empty()).then(|| function.namespace.to_string()),
             parameters,
             returns: returns(&data.return_type),
-            doc: clean(data.comments.iter().map(AsRef::as_ref)),
+            doc: match &function.script {
+                Some(script) => clean(script.comments.iter().copied()),
+                None => clean(data.comments.iter().map(AsRef::as_ref)),
+            },
             origin: if function.script.is_some() { Origin::Script } else { origin },
         })
     }
@@ -112,7 +115,9 @@ impl Entry {
         match self.kind {
             Kind::Function => format!("{before}{}({list})", self.name),
             Kind::Property => format!("{before}{}", self.name),
-            Kind::Setter => format!("{before}{} = {list}", self.name),
+            Kind::Setter => {
+                format!("{before}{} = {}", self.name, self.parameters.first().map_or("", |(_, kind)| kind))
+            }
         }
     }
 

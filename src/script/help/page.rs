@@ -184,6 +184,11 @@ impl Index {
             self.several(&rhai, &mut page);
         }
         if page.text.is_empty() {
+            let imported: Vec<&Entry> =
+                self.within(word).filter(|e| e.object.is_none() && !e.doc.is_empty()).collect();
+            self.several(&imported, &mut page);
+        }
+        if page.text.is_empty() {
             self.mentions(word, &mut page);
         }
         if page.text.is_empty() { Err(self.unknown(word)) } else { Ok(page.end()) }
