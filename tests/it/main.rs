@@ -11,6 +11,7 @@ mod evacuate;
 mod faults;
 #[path = "../lab/mod.rs"]
 mod lab;
+mod layers;
 mod repl;
 mod scene;
 mod scripts;
