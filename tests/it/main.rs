@@ -12,6 +12,8 @@ mod faults;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;
+mod memory;
+mod objects;
 mod repl;
 mod scene;
 mod scripts;

@@ -227,3 +227,17 @@ fn no_script_whatever_makes_kvmsh_fall_over() {
         })
         .unwrap();
 }
+
+#[test]
+fn what_runs_in_parallel_shares_no_variable_and_waits_for_nobody() {
+    let text = r#"
+        let h = host("test:///default");
+        let seen = #{here: [h], ask: |n| h.domain("test").name + n};
+        print(par([1, 2, 3, 4, 5], |n| { h.run("sleep 1", #{changes: false}); seen.ask.call(n) + seen.here.len() }));
+        print(try_par([1, 0], |n| 6 / n).map(|row| row.ok));
+    "#;
+    let output = Alone::new().script(text);
+    output.ends(0).within(Duration::from_secs(4));
+    let names = r#"["test11", "test21", "test31", "test41", "test51"]"#;
+    assert_eq!(output.stdout, format!("{names}\n[true, false]\n"));
+}
