@@ -20,7 +20,11 @@ pub use scope::Scope;
 use crate::model::{Class, Fault};
 
 /// The proof that the gate let a change pass. Cannot be made, copied or kept
-/// outside this module.
+/// outside this module:
+///
+/// ```compile_fail,E0451
+/// let permit = kvmsh::gate::Permit { _only_the_gate: () };
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     _only_the_gate: (),

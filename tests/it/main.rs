@@ -11,6 +11,9 @@ mod evacuate;
 mod faults;
 #[path = "../lab/mod.rs"]
 mod lab;
+mod layers;
+mod memory;
+mod objects;
 mod repl;
 mod scene;
 mod scripts;

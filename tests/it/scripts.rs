@@ -23,7 +23,7 @@ fn fails(line: &str, code: &str, column: usize, words: &[&str]) {
 fn every_mistake_has_its_place_and_a_way_out() {
     fails("let x = ;", "syntax", 9, &["`;` has no meaning here"]);
     fails("if true { h.name", "syntax", 17, &["expecting"]);
-    fails("hots(\"h2-a\")", "no_function", 1, &["no function `hots`", "did you mean `host"]);
+    fails("hots(\"h2-a\")", "no_function", 1, &["`hots`", "did you mean `host"]);
     fails("h.domian(\"test\")", "no_function", 3, &["domian", "did you mean `domain`"]);
     fails("host(1).name", "no_function", 1, &["`host` cannot be called with (number)"]);
     fails("h.domain(\"test\").shutdown(\"soon\")", "no_function", 18, &["shutdown"]);
@@ -226,4 +226,18 @@ fn no_script_whatever_makes_kvmsh_fall_over() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn what_runs_in_parallel_shares_no_variable_and_waits_for_nobody() {
+    let text = r#"
+        let h = host("test:///default");
+        let seen = #{here: [h], ask: |n| h.domain("test").name + n};
+        print(par([1, 2, 3, 4, 5], |n| { h.run("sleep 1", #{changes: false}); seen.ask.call(n) + seen.here.len() }));
+        print(try_par([1, 0], |n| 6 / n).map(|row| row.ok));
+    "#;
+    let output = Alone::new().script(text);
+    output.ends(0).within(Duration::from_secs(4));
+    let names = r#"["test11", "test21", "test31", "test41", "test51"]"#;
+    assert_eq!(output.stdout, format!("{names}\n[true, false]\n"));
 }

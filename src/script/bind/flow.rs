@@ -35,7 +35,27 @@ fn wait(ctx: &NativeCallContext<'_>, time: Dynamic) -> Outcome<()> {
     }
 }
 
-/// Maps `f` over `items` on several threads; order kept, every item done.
+/// A value of its own, not shared with anybody: Rhai locks what closures share
+/// for as long as a method of it runs, so that two threads could not use one
+/// host at a time.
+fn unshared(value: Dynamic) -> Dynamic {
+    let mut value = value.flatten();
+    if let Some(mut f) = value.write_lock::<FnPtr>() {
+        f.iter_curry_mut().for_each(unshare);
+    } else if let Some(mut items) = value.write_lock::<Array>() {
+        items.iter_mut().for_each(unshare);
+    } else if let Some(mut map) = value.write_lock::<Map>() {
+        map.values_mut().for_each(unshare);
+    }
+    value
+}
+
+fn unshare(value: &mut Dynamic) {
+    *value = unshared(std::mem::take(value));
+}
+
+/// Maps `f` over `items` on several threads; order kept, every item done. Each
+/// call has its own copy of the variables that `f` uses.
 fn map_all(
     ctx: &NativeCallContext<'_>,
     items: &Array,
@@ -44,6 +64,8 @@ fn map_all(
 ) -> Outcome<Vec<Outcome<Dynamic>>> {
     let session = session(ctx)?;
     let scope = Scope::current();
+    let mut f = f.clone();
+    f.iter_curry_mut().for_each(unshare);
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Outcome<Dynamic>>>> = Mutex::new(items.iter().map(|_| None).collect());
     let work = || {
@@ -51,7 +73,7 @@ fn map_all(
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(at) else { return };
             let result = match session.cancel().check() {
-                Ok(()) => f.call_within_context::<Dynamic>(ctx, (item.clone(),)),
+                Ok(()) => f.call_within_context::<Dynamic>(ctx, (unshared(item.clone()),)),
                 Err(stop) => Err(stop.into()),
             };
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
@@ -223,6 +245,9 @@ pub(super) mod functions {
     }
 
     /// Calls `f` for each item, up to 16 at a time; returns the values in the order of the items.
+    ///
+    /// Each call works on its own copy of the variables that `f` uses: return what is to be kept, for what
+    /// `f` assigns to them is gone with the call.
     ///
     /// Errors: the first one thrown, in that order, after all have ended.
     ///
