@@ -64,7 +64,7 @@ pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup) -> Engi
         if operations % LOOK_EVERY != 0 {
             return None;
         }
-        cancel.stopped().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
+        cancel.cut_short().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
     });
     engine.on_print(print);
     engine.on_debug(|text, source, position| {

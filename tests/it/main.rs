@@ -7,6 +7,7 @@ mod connect;
 mod demo;
 mod deps;
 mod docs;
+mod ends;
 mod evacuate;
 mod faults;
 #[path = "../lab/mod.rs"]
