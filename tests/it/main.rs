@@ -10,6 +10,7 @@ mod docs;
 mod ends;
 mod evacuate;
 mod faults;
+mod gate;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod repl;
