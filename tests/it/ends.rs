@@ -43,3 +43,22 @@ fn a_stopped_script_changes_nothing_more() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(124), ""), "{}", ran.stderr);
     assert!(!ran.stderr.contains("\"phase\""), "{}", ran.stderr);
 }
+
+#[test]
+fn a_reader_that_has_gone_does_not_change_how_a_script_ends() {
+    for (end, code) in [("exit(5)", 5), ("throw `x`", 1), ("help(`migrate`); 7", 0)] {
+        let (_home, mut command) = kvmsh(&["-c", &format!("sleep(0.3); print(1); print(2); {end}")]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{end}");
+    }
+}
+
+#[test]
+fn output_that_is_lost_is_a_failure() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (_home, mut command) = kvmsh(&["-c", "print(1); exit(0)"]);
+    let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error[stdout]"));
+}
