@@ -13,6 +13,7 @@ mod faults;
 mod gate;
 #[path = "../lab/mod.rs"]
 mod lab;
+mod policy;
 mod repl;
 mod scene;
 mod scripts;
