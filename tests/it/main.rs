@@ -17,5 +17,6 @@ mod policy;
 mod repl;
 mod scene;
 mod scripts;
+mod secrets;
 mod ssh;
 mod sshd;
