@@ -52,6 +52,15 @@ pub(super) mod functions {
         Ok(serde_json::to_string_pretty(&show::json(&value)).map_err(fail)?)
     }
 
+    /// A value as YAML text.
+    ///
+    /// Example: `yaml(#{a: 1})`
+    #[rhai_fn(name = "yaml", return_raw)]
+    pub fn yaml(value: Dynamic) -> Outcome<String> {
+        Ok(serde_saphyr::to_string(&show::json(&value))
+            .map_err(|error| Fault::new("yaml", error.to_string()))?)
+    }
+
     /// Reads JSON text.
     ///
     /// Errors: `json`, with the place.
