@@ -73,3 +73,10 @@ fn nested_values_stay_values_for_programs_and_are_readable_in_tables() {
     assert_eq!(run(&["-c", rows]).stdout, "a     c\nb: 1  2, {d: e}\n");
     assert_eq!(run(&["-c", &format!("print(yaml({rows}))")]).stdout.lines().next(), Some("- a:"));
 }
+
+#[test]
+fn tables_become_csv_and_work_of_a_script_shows_its_progress() {
+    assert_eq!(run(&["-c", "print(csv([#{a: 1, b: `x,y`}]))"]).stdout, "a,b\n1,\"x,y\"\n\n");
+    let ran = run(&["-c", "let line = progress(`disks`, 3); line.set(2, `sda`); line.finish(`copied`)"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "disks: copied\n"));
+}
