@@ -134,7 +134,7 @@ mod tests {
             change: 1,
             phase: Phase::Begin,
             user: "root".into(),
-            what,
+            what: what.record(),
             result: None,
             error: None,
         };

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One change to one object on one host, as the plan and the journal show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One change to one object on one host, as the plan shows it; the journal keeps a [`Record`] of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The host that is changed.
     pub host: String,
@@ -16,17 +16,84 @@ pub struct Change {
     /// What is done to it: `start`, `define`, `migrate`, …
     pub action: String,
     /// What a person wants to know beside that: where to, how large, why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What was there before, where it is small enough to keep.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
     /// What will be there after.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// Of what was there before, where `before` is not all of it.
+    #[serde(skip)]
+    pub before_digest: Option<Digest>,
+    /// Of what will be there after, where `after` is not all of it.
+    #[serde(skip)]
+    pub after_digest: Option<Digest>,
     /// Which line of which script asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// What the journal keeps of a change: never a text that was there before or
+/// will be there after, for it may hold secrets; only how long it is and its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// As [`Change::host`].
+    pub host: String,
+    /// As [`Change::kind`].
+    pub kind: String,
+    /// As [`Change::object`].
+    pub object: String,
+    /// As [`Change::action`].
+    pub action: String,
+    /// As [`Change::detail`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Of the text before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_digest: Option<Digest>,
+    /// Of the text after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_digest: Option<Digest>,
+    /// As [`Change::origin`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+}
+
+/// What says whether a text is another without telling the text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let hash = <sha2::Sha256 as sha2::Digest>::digest(bytes);
+        let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { bytes: bytes.len() as u64, sha256 }
+    }
+}
+
+impl Change {
+    /// What the journal keeps of it.
+    pub fn record(&self) -> Record {
+        let digest = |text: &Option<String>| text.as_ref().map(|text| Digest::of(text.as_bytes()));
+        Record {
+            host: self.host.clone(),
+            kind: self.kind.clone(),
+            object: self.object.clone(),
+            action: self.action.clone(),
+            detail: self.detail.clone(),
+            before_digest: self.before_digest.clone().or_else(|| digest(&self.before)),
+            after_digest: self.after_digest.clone().or_else(|| digest(&self.after)),
+            origin: self.origin.clone(),
+        }
+    }
 }
 
 /// A place in a script.
@@ -49,6 +116,8 @@ impl Change {
             detail: None,
             before: None,
             after: None,
+            before_digest: None,
+            after_digest: None,
             origin: None,
         }
     }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Change;
+use super::{Change, Record};
 use crate::model::{Class, Fault};
 
 /// Which half of a change a line of the journal is.
@@ -43,7 +43,7 @@ pub struct Entry {
     pub user: String,
     /// What is changed.
     #[serde(flatten)]
-    pub what: Change,
+    pub what: Record,
     /// At the end: `ok`, or the error's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
@@ -97,7 +97,7 @@ impl Journal {
             change: self.next.fetch_add(1, Ordering::Relaxed),
             phase: Phase::Begin,
             user: self.user.clone(),
-            what: change.clone(),
+            what: change.record(),
             result: None,
             error: None,
         };
@@ -116,8 +116,8 @@ impl Journal {
         entry.phase = Phase::End;
         entry.result = Some(failed.map_or_else(|| "ok".to_owned(), |fault| fault.code.clone()));
         entry.error = failed.map(ToString::to_string);
-        entry.what.before = None;
-        entry.what.after = None;
+        entry.what.before_digest = None;
+        entry.what.after_digest = None;
         self.write(&entry)
     }
 
@@ -247,6 +247,22 @@ mod tests {
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"time\":\"20\n").unwrap();
         let (entries, unreadable) = read_journal(&path, &Filter::default()).unwrap();
         assert_eq!((entries.len(), unreadable), (1, 1));
+    }
+
+    #[test]
+    fn texts_are_never_kept_only_their_digests() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.ndjson");
+        let journal = Journal::at(path.clone());
+        let change = Change::new("h2-a", "file", "/etc/x", "write").before("hunter1").after("abc");
+        let ticket = journal.begin(&change).unwrap();
+        journal.end(ticket, None).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("hunter1") && !text.contains("\"abc\""), "{text}");
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(text.contains(&format!(r#""after_digest":{{"bytes":3,"sha256":"{abc}"}}"#)), "{text}");
+        // A plan does show them.
+        assert!(serde_json::to_string(&change).unwrap().contains("hunter1"));
     }
 
     #[test]

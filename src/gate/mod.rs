@@ -13,7 +13,7 @@ mod scope;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use change::{Change, Origin};
+pub use change::{Change, Digest, Origin, Record};
 pub use journal::{Entry, Filter, Journal, Phase, read_journal};
 pub use scope::Scope;
 

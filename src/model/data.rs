@@ -50,6 +50,8 @@ pub enum Cell {
     Flag(bool),
     /// A word that stands for a state, with how good or bad it is.
     State(String, Tone),
+    /// A nested map or array: as it is for programs.
+    Tree(Value),
 }
 
 /// How a state word is coloured; never the only sign of it.
@@ -82,6 +84,7 @@ impl Cell {
             Self::Decimal(number) => Value::from(*number),
             Self::Bytes(bytes) => Value::from(bytes.0),
             Self::Flag(flag) => Value::from(*flag),
+            Self::Tree(value) => value.clone(),
         }
     }
 }

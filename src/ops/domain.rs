@@ -297,7 +297,7 @@ impl Domain {
     pub fn undefine(&self, options: UndefineOptions) -> Result<(), Fault> {
         let mut change = Change::new(self.host.name(), "domain", &self.name, "undefine");
         if self.is_known() {
-            change = change.before(self.xml(XmlKind::Inactive)?);
+            change = change.before(xml::secret::hidden(&self.xml(XmlKind::Inactive)?));
         }
         self.change_as(change, |d, permit| d.undefine(permit, options))
     }

@@ -62,8 +62,9 @@ impl Host {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         })?;
-        let mut change = Change::new(self.name(), "domain", &name, "define").after(xml_text);
-        change.before = before;
+        let mut change =
+            Change::new(self.name(), "domain", &name, "define").after(xml::secret::hidden(xml_text));
+        change.before = before.as_deref().map(xml::secret::hidden);
         let connection = self.connection()?;
         let defined = self.change(change, |permit| connection.define_domain(permit, xml_text))?;
         Ok(match defined {
@@ -78,7 +79,7 @@ impl Host {
     /// What libvirt said of the XML.
     pub fn create(&self, xml_text: &str) -> Result<Domain, Fault> {
         let name = xml::domain::name(xml_text)?;
-        let change = Change::new(self.name(), "domain", &name, "create").after(xml_text);
+        let change = Change::new(self.name(), "domain", &name, "create").after(xml::secret::hidden(xml_text));
         let connection = self.connection()?;
         let created = self.change(change, |permit| connection.create_domain(permit, xml_text))?;
         Ok(match created {
@@ -117,7 +118,7 @@ impl Host {
     /// What libvirt said of the XML.
     pub fn define_pool(&self, xml_text: &str) -> Result<Pool, Fault> {
         let name = xml::pool::name("pool", xml_text)?;
-        let change = Change::new(self.name(), "pool", &name, "define").after(xml_text);
+        let change = Change::new(self.name(), "pool", &name, "define").after(xml::secret::hidden(xml_text));
         let connection = self.connection()?;
         self.change(change, |permit| connection.define_pool(permit, xml_text))?;
         Ok(Pool::new(self, &name))
@@ -154,7 +155,8 @@ impl Host {
     /// What libvirt said of the XML.
     pub fn define_network(&self, xml_text: &str) -> Result<Network, Fault> {
         let name = xml::pool::name("network", xml_text)?;
-        let change = Change::new(self.name(), "network", &name, "define").after(xml_text);
+        let change =
+            Change::new(self.name(), "network", &name, "define").after(xml::secret::hidden(xml_text));
         let connection = self.connection()?;
         self.change(change, |permit| connection.define_network(permit, xml_text))?;
         Ok(Network::new(self, &name))

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Host;
-use crate::gate::{Change, Mode, Outcome, Permit};
+use crate::gate::{Change, Digest, Mode, Outcome, Permit};
 use crate::model::{Bytes, Fault, Step};
 use crate::ssh::{self, Command, Facts, Metadata, WriteOptions, Written};
 
@@ -53,7 +53,7 @@ impl Host {
     /// # Errors
     /// `no_space`, `permission_denied`, …; the file that was there is then untouched.
     pub fn write_file(&self, path: &str, bytes: &[u8], how: &WriteOptions) -> Result<Option<Written>, Fault> {
-        /// A diff of more than this helps nobody and fills the journal.
+        /// A diff of more than this helps nobody.
         const KEPT: usize = 64 << 10;
         let before = match self.shell().read(path, KEPT as u64) {
             Ok(before) => Some(before),
@@ -66,6 +66,8 @@ impl Host {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         let mut change =
             Change::new(self.name(), "file", path, "write").detail(Bytes(bytes.len() as u64).to_string());
+        change.before_digest = before.as_deref().map(Digest::of);
+        change.after_digest = Some(Digest::of(bytes));
         if bytes.len() <= KEPT {
             change.after = text(bytes);
             change.before = before.as_deref().and_then(text);

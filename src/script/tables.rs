@@ -306,6 +306,6 @@ fn cell(value: &Dynamic) -> Cell {
     }
     match json(value) {
         Json::String(text) => Cell::Text(text),
-        other => Cell::Text(other.to_string()),
+        other => Cell::Tree(other),
     }
 }

@@ -37,7 +37,10 @@ pub fn render(table: &Table, term: &Term) -> String {
         .collect();
     let soft: Vec<bool> = (0..count)
         .map(|at| {
-            table.rows.iter().all(|row| matches!(row.get(at), None | Some(Cell::Text(_) | Cell::Nothing)))
+            table
+                .rows
+                .iter()
+                .all(|row| matches!(row.get(at), None | Some(Cell::Text(_) | Cell::Tree(_) | Cell::Nothing)))
         })
         .collect();
     let widths = fit(&natural, &soft, term.width.unwrap_or(usize::MAX));
@@ -166,7 +169,27 @@ pub(super) fn text(cell: &Cell) -> String {
         Cell::Decimal(number) => decimal(*number),
         Cell::Bytes(bytes) => bytes.to_string(),
         Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+        Cell::Tree(value) => visible::line(&inline(value, true)).into_owned(),
     }
+}
+
+/// A nested value on one line: `b: 1, c: [2, 3]`.
+fn inline(value: &serde_json::Value, outermost: bool) -> String {
+    use serde_json::Value;
+    let (open, parts, close) = match value {
+        Value::Null => return "-".to_owned(),
+        Value::Bool(flag) => return if *flag { "yes" } else { "no" }.to_owned(),
+        Value::Number(number) => return number.to_string(),
+        Value::String(text) => return text.clone(),
+        Value::Array(items) => ('[', items.iter().map(|item| inline(item, false)).collect(), ']'),
+        Value::Object(map) => {
+            let pairs: Vec<_> =
+                map.iter().map(|(key, value)| format!("{key}: {}", inline(value, false))).collect();
+            ('{', pairs, '}')
+        }
+    };
+    let all = parts.join(", ");
+    if outermost { all } else { format!("{open}{all}{close}") }
 }
 
 /// At most three decimals; very small and very large numbers with an exponent.

@@ -4,6 +4,7 @@ pub mod build;
 pub mod domain;
 pub mod host;
 pub mod pool;
+pub mod secret;
 
 use crate::model::Fault;
 

@@ -122,7 +122,7 @@ fn help_finds_functions_objects_modules_and_parts_of_names() {
     let fault = index.page("migrtae").unwrap_err();
     assert_eq!((fault.code.as_str(), fault.hint.as_deref()), ("no_help", Some("did you mean `migrate`?")));
     let fault = index.page("domain.stat").unwrap_err();
-    assert_eq!(fault.hint.as_deref(), Some("did you mean `start` or `state`?"));
+    assert_eq!(fault.hint.as_deref(), Some("did you mean `start` or `state` or `stats`?"));
     let overview = index.overview();
     for name in own(&index).filter(|e| e.object.is_none() && e.module.is_none()).map(|e| &e.name) {
         assert!(overview.contains(&format!("  {name}(")), "{name}");

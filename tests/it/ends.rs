@@ -62,3 +62,21 @@ fn output_that_is_lost_is_a_failure() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("error[stdout]"));
 }
+
+#[test]
+fn nested_values_stay_values_for_programs_and_are_readable_in_tables() {
+    let rows = "[#{a: #{b: 1}, c: [2, #{d: `e`}]}]";
+    let json = "[{\"a\":{\"b\":1},\"c\":[2,{\"d\":\"e\"}]}]";
+    let tight = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(tight(&run(&["-c", &format!("print(json({rows}))")]).stdout), json);
+    assert_eq!(tight(&run(&["-o", "json", "-c", rows]).stdout), json);
+    assert_eq!(run(&["-c", rows]).stdout, "a     c\nb: 1  2, {d: e}\n");
+    assert_eq!(run(&["-c", &format!("print(yaml({rows}))")]).stdout.lines().next(), Some("- a:"));
+}
+
+#[test]
+fn tables_become_csv_and_work_of_a_script_shows_its_progress() {
+    assert_eq!(run(&["-c", "print(csv([#{a: 1, b: `x,y`}]))"]).stdout, "a,b\n1,\"x,y\"\n\n");
+    let ran = run(&["-c", "let line = progress(`disks`, 3); line.set(2, `sda`); line.finish(`copied`)"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "disks: copied\n"));
+}

@@ -9,7 +9,8 @@ use super::super::error::Outcome;
 use super::super::options::Options;
 use super::super::show;
 use super::{at, host_of, int};
-use crate::libvirt::{UndefineOptions, XmlKind};
+use crate::libvirt::{StatsGroup, UndefineOptions, XmlKind};
+use crate::model::Fault;
 use crate::ops::{Domain as OpsDomain, Host, transfer};
 
 /// How long `shutdown()` waits where the script does not say, in seconds.
@@ -129,6 +130,27 @@ pub(super) mod functions {
     #[rhai_fn(get = "snapshots", return_raw, pure)]
     pub fn snapshots(domain: &mut Domain) -> Outcome<Array> {
         Ok(domain.snapshots()?.into_iter().map(Dynamic::from).collect())
+    }
+
+    /// Figures of it.
+    ///
+    /// A map with `name`, `uuid` and libvirt's own names, as a row of `host.stats()`.
+    ///
+    /// Errors: `no_domain` when it has gone.
+    ///
+    /// Example: `host("test:///default").domain("test").stats.name`
+    #[rhai_fn(get = "stats", return_raw, pure)]
+    pub fn stats(domain: &mut Domain) -> Outcome<Map> {
+        let uuid = domain.uuid()?;
+        let rows = domain.host().stats_connection()?.stats(&StatsGroup::ALL).map_err(Fault::from)?;
+        let row = rows.into_iter().find(|(_, other, _)| *other == uuid).ok_or_else(|| {
+            let fault = Fault::new("no_domain", format!("domain {} has gone", domain.name()));
+            fault.on_host(domain.host().name()).on_object("domain", domain.name())
+        })?;
+        let mut figures: Map = row.2.iter().map(|(k, v)| (k.as_str().into(), show::param(v))).collect();
+        figures.insert("name".into(), row.0.into());
+        figures.insert("uuid".into(), row.1.into());
+        Ok(figures)
     }
 
     /// The job that runs now, for instance a migration.

@@ -314,7 +314,7 @@ pub(super) mod functions {
 
     /// Throws an error that `catch` sees and that decides the exit code.
     ///
-    /// `kind`: `"failed"` (exit code 1), `"usage"` (2), `"refused"` (4) or `"partial"` (5). `details` may have
+    /// `kind`: `"failed"` (exit code 1), `"usage"` (2), `"connect"` (3), `"refused"` (4) or `"partial"` (5). `details` may have
     /// `code`, `message`, `hint`, `host`, `object`.
     ///
     /// Errors: the one it makes; `invalid_arg` for another kind.
@@ -328,9 +328,14 @@ pub(super) mod functions {
         let class = match kind {
             "failed" => Class::Failed,
             "usage" => Class::Usage,
+            "connect" => Class::Connect,
             "refused" => Class::Refused,
             "partial" => Class::Partial,
-            _ => return Err(misuse(format!("fail: `{kind}` is not failed, usage, refused or partial"))),
+            _ => {
+                return Err(misuse(format!(
+                    "fail: `{kind}` is not failed, usage, connect, refused or partial"
+                )));
+            }
         };
         let mut fault = Fault::new(
             details.text("code")?.unwrap_or_else(|| kind.to_owned()),

@@ -7,7 +7,28 @@ use super::super::error::{Outcome, misuse};
 use super::super::options::texts;
 use super::super::{show, tables};
 use super::session;
-use crate::model::Fault;
+use crate::model::{Fault, Step, Table as Rows, Task};
+
+/// A line of progress of a script.
+#[derive(Debug, Clone)]
+pub struct Line {
+    task: std::sync::Arc<dyn Task>,
+    step: Step,
+    ended: bool,
+}
+
+fn csv_of(table: &Rows) -> Result<String, Box<dyn std::error::Error>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(table.columns.iter().map(|column| &column.key))?;
+    for row in &table.rows {
+        writer.write_record(row.iter().map(|cell| match cell.to_json() {
+            serde_json::Value::Null => String::new(),
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        }))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
 
 #[export_module(manifest)]
 pub(super) mod functions {
@@ -50,6 +71,75 @@ pub(super) mod functions {
     pub fn json(value: Dynamic) -> Outcome<String> {
         let fail = |error: serde_json::Error| Fault::new("json", error.to_string());
         Ok(serde_json::to_string_pretty(&show::json(&value)).map_err(fail)?)
+    }
+
+    /// An array of maps or objects as CSV text with a heading (RFC 4180).
+    ///
+    /// Errors: `no_table` for anything else.
+    ///
+    /// Example: `csv([#{a: 1, b: "x"}])`
+    #[rhai_fn(name = "csv", return_raw)]
+    pub fn csv(rows: Dynamic) -> Outcome<String> {
+        if rows.as_array_ref().is_ok_and(|rows| rows.is_empty()) {
+            return Ok(String::new());
+        }
+        let table = tables::table(&rows)
+            .ok_or_else(|| Fault::new("no_table", "csv: it takes an array of maps or objects"))?;
+        Ok(csv_of(&table).map_err(|error| Fault::new("csv", error.to_string()))?)
+    }
+
+    /// A line of progress, from `progress(label, total)`.
+    pub type Progress = super::Line;
+
+    /// Begins a line of progress on stderr.
+    ///
+    /// `total`: how much there is to do, in whatever unit; 0 if it is not known.
+    ///
+    /// Example: `let line = progress("disks", 3); line.set(2, "sda"); line.finish("done")`
+    #[rhai_fn(name = "progress", return_raw)]
+    pub fn progress(ctx: NativeCallContext<'_>, label: &str, total: i64) -> Outcome<Progress> {
+        let task = session(&ctx)?.progress().task(label);
+        let step = Step { total: u64::try_from(total).unwrap_or(0), ..Step::default() };
+        Ok(Line { task: task.into(), step, ended: false })
+    }
+
+    /// Shows how much is done.
+    ///
+    /// Example: `let line = progress("disks", 3); line.set(2); line.finish("done")`
+    #[rhai_fn(name = "set")]
+    pub fn set(line: &mut Progress, done: i64) {
+        line.step.done = u64::try_from(done).unwrap_or(0);
+        line.task.step(&line.step);
+    }
+
+    /// As `set(done)`, with a note.
+    ///
+    /// Example: `let line = progress("disks", 3); line.set(2, "sda"); line.finish("done")`
+    #[rhai_fn(name = "set")]
+    pub fn set_noted(line: &mut Progress, done: i64, note: &str) {
+        note.clone_into(&mut line.step.note);
+        set(line, done);
+    }
+
+    /// Ends the line with what remains to be seen of it; the second time does nothing.
+    ///
+    /// Example: `let line = progress("disks", 3); line.finish("all copied")`
+    #[rhai_fn(name = "finish")]
+    pub fn finish(line: &mut Progress, text: &str) {
+        if !std::mem::replace(&mut line.ended, true) {
+            line.step.done = line.step.total;
+            text.clone_into(&mut line.step.note);
+            line.task.finish(true, &line.step);
+        }
+    }
+
+    /// A value as YAML text.
+    ///
+    /// Example: `yaml(#{a: 1})`
+    #[rhai_fn(name = "yaml", return_raw)]
+    pub fn yaml(value: Dynamic) -> Outcome<String> {
+        Ok(serde_saphyr::to_string(&show::json(&value))
+            .map_err(|error| Fault::new("yaml", error.to_string()))?)
     }
 
     /// Reads JSON text.
