@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use super::args::usage;
 use super::start::Start;
 use super::{complain, plan, signals, source};
-use crate::model::{Class, Diagnosis};
+use crate::model::{Diagnosis, Stop};
 use crate::ops::Session;
 use crate::script::{End, Runner, Source};
 use crate::{repl, ui};
@@ -35,25 +35,30 @@ pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start
         signals::deadline(&start.cancel, time);
     }
     let result = Runner::for_script(&session, source).run(source, args);
-    match (result, start.options.plan) {
-        (Ok(end), true) => planned(&end, &session, start),
-        (Ok(End::Exit(code)), false) => Ok(code),
-        (Ok(End::Value(value)), false) => {
-            if show {
-                start.show(&value)?;
-            }
-            Ok(0)
-        }
-        (Err(diagnosis), plan) => {
-            if plan {
+    let stopped = start.cancel.stopped().map(Stop::fault);
+    let end = match result {
+        Ok(end) => end,
+        Err(diagnosis) => {
+            if start.options.plan {
                 unfinished_plan(&session, start);
             }
             // What an interrupted call fails with depends on where it was caught.
-            let stopped = start.cancel.stopped().map(|stop| stop.fault().class);
             let code = complain(&diagnosis, &start.term);
-            Ok(stopped.map_or(code, Class::exit_code))
+            return Ok(stopped.map_or(code, |fault| fault.class.exit_code()));
         }
-    }
+    };
+    let code = match &end {
+        _ if start.options.plan => planned(&end, &session, start)?,
+        End::Exit(code) => *code,
+        End::Value(value) => {
+            if show {
+                start.show(value)?;
+            }
+            0
+        }
+    };
+    // A script that caught the stop, or ended before it saw it, was stopped all the same.
+    Ok(stopped.map_or(code, |fault| complain(&fault.into(), &start.term)))
 }
 
 fn planned(end: &End, session: &Session, start: &Start) -> Result<u8, Diagnosis> {

@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -135,15 +135,25 @@ impl Journal {
         }
         let Some(file) = self.file.get() else { return Err(fail("cannot open", &"")) };
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_torn(&file) {
+            line.insert(0, b'\n');
+        }
         file.write_all(&line).and_then(|()| file.sync_data()).map_err(|e| fail("cannot write", &e))
     }
+}
+
+/// Whether the last line has no end: a write was cut short, by a full disk or a crash.
+fn is_torn(file: &File) -> bool {
+    let Some(last) = file.metadata().ok().and_then(|meta| meta.len().checked_sub(1)) else { return false };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last).is_ok() && byte != *b"\n"
 }
 
 fn open_private(path: &Path) -> std::io::Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
 }
 
 /// Which lines of the journal to read.
@@ -237,5 +247,18 @@ mod tests {
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"time\":\"20\n").unwrap();
         let (entries, unreadable) = read_journal(&path, &Filter::default()).unwrap();
         assert_eq!((entries.len(), unreadable), (1, 1));
+    }
+
+    #[test]
+    fn a_torn_last_line_does_not_take_the_next_one_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.ndjson");
+        std::fs::write(&path, b"{\"time\":\"20").unwrap();
+        let journal = Journal::at(path.clone());
+        journal.begin(&Change::new("h2-a", "domain", "web1", "start")).unwrap();
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"ti").unwrap();
+        journal.begin(&Change::new("h2-a", "domain", "web2", "start")).unwrap();
+        let (entries, unreadable) = read_journal(&path, &Filter::default()).unwrap();
+        assert_eq!((entries.len(), unreadable), (2, 2));
     }
 }

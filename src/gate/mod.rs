@@ -116,12 +116,7 @@ impl Gate {
                 plan.lock().unwrap_or_else(PoisonError::into_inner).push(change);
                 Ok(Outcome::Planned)
             }
-            Mode::ReadOnly => {
-                Err(Fault::new("read_only", format!("not done, this session is read-only: {change}"))
-                    .class(Class::Refused)
-                    .on_host(change.host)
-                    .hint("run it again without --read-only"))
-            }
+            Mode::ReadOnly => Err(read_only(change)),
             Mode::Apply => {
                 let ticket = self.journal.begin(&change)?;
                 let result = deed(&Permit { _only_the_gate: () }).map_err(Into::into);
@@ -133,10 +128,21 @@ impl Gate {
         }
     }
 
-    /// Lets through what the operator says changes nothing, in every mode and
-    /// without the journal: `run(…, #{changes: false})`.
-    pub fn observe<T>(&self, deed: impl FnOnce(&Permit) -> T) -> T {
-        deed(&Permit { _only_the_gate: () })
+    /// Lets through what the operator says changes nothing, in a plan too and
+    /// without the journal: `run(…, #{changes: false})`. A read-only session does
+    /// not take the operator's word for it. For [`crate::ops`]' commands alone.
+    ///
+    /// # Errors
+    /// `read_only`, and whatever `deed` returns.
+    pub(crate) fn observe<T, E: Into<Fault>>(
+        &self,
+        what: Change,
+        deed: impl FnOnce(&Permit) -> Result<T, E>,
+    ) -> Result<T, Fault> {
+        match self.mode() {
+            Mode::ReadOnly => Err(read_only(what)),
+            Mode::Apply | Mode::Plan => deed(&Permit { _only_the_gate: () }).map_err(Into::into),
+        }
     }
 
     /// Runs `f` in plan mode on this thread and returns what it would change.
@@ -151,6 +157,13 @@ impl Gate {
     pub fn take_plan(&self) -> Vec<Change> {
         std::mem::take(&mut *self.plan.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn read_only(change: Change) -> Fault {
+    Fault::new("read_only", format!("not done, this session is read-only: {change}"))
+        .class(Class::Refused)
+        .on_host(change.host)
+        .hint("run it again without --read-only")
 }
 
 #[cfg(test)]
@@ -176,6 +189,17 @@ mod tests {
         let fault = gate.apply(change("start"), |_| Ok::<_, Fault>(())).unwrap_err();
         assert_eq!((fault.class, fault.code.as_str()), (Class::Refused, "read_only"));
         assert!(fault.message.contains("start domain web1 on h2-a"), "{}", fault.message);
+    }
+
+    #[test]
+    fn what_is_said_to_change_nothing_runs_in_a_plan_and_not_in_a_read_only_session() {
+        for (mode, done) in [(Mode::Apply, true), (Mode::Plan, true), (Mode::ReadOnly, false)] {
+            let gate = Gate::new(mode, Journal::off());
+            let result = gate.observe(change("run"), |_| Ok::<_, Fault>(()));
+            assert_eq!(result.is_ok(), done, "{mode:?}");
+            assert!(result.err().is_none_or(|fault| fault.code == "read_only"));
+            assert!(gate.take_plan().is_empty());
+        }
     }
 
     #[test]

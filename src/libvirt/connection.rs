@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use virt::connect::Connect;
 
+use super::answer::{self, Patience, Silence};
 use super::{Error, event_loop, raw};
 use crate::model::Cancel;
 
@@ -15,8 +15,12 @@ use crate::model::Cancel;
 const KEEPALIVE_INTERVAL_SECONDS: i32 = 5;
 const KEEPALIVE_COUNT: u32 = 4;
 
-/// How often a wait looks at the cancel token.
-const TICK: Duration = Duration::from_millis(50);
+/// How long a daemon may think about a question. Longer than the keepalive: this
+/// is for one that lives and yet does not answer, as when a guest's QEMU is frozen.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// How long a change that is under way may go on after a stop.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// A connection; closed when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -28,6 +32,7 @@ struct Inner {
     uri: String,
     closed: raw::CloseReason,
     watched: bool,
+    cancel: Cancel,
 }
 
 impl Drop for Inner {
@@ -41,49 +46,34 @@ impl Drop for Inner {
 impl Connection {
     /// Opens a connection and keeps it alive.
     ///
-    /// libvirt's own opening cannot be interrupted, so it runs on a thread that
-    /// is left behind when the time is over; it ends by itself when ssh gives up.
-    ///
     /// # Errors
     /// What libvirt said, [`Error::OpenTimeout`] after `limit`, [`Error::Stopped`].
     pub fn open(uri: &str, read_only: bool, limit: Duration, cancel: &Cancel) -> Result<Self, Error> {
         event_loop::register()?;
-        if uri.starts_with("test:") {
-            // In this process: nothing to wait for, and it knows no keepalive.
-            return Self::watch(raw::open(uri, read_only)?, uri);
+        if in_process(uri) {
+            return Ok(Self::watch(raw::open(uri, read_only)?, uri, cancel));
         }
         event_loop::start()?;
-        let (sender, receiver) = mpsc::channel();
         let wanted = uri.to_owned();
-        let open = move || drop(sender.send(raw::open(&wanted, read_only)));
-        std::thread::Builder::new()
-            .name("libvirt open".into())
-            .spawn(open)
-            .map_err(|error| Error::Lost { message: format!("cannot start a thread: {error}") })?;
-        let deadline = Instant::now() + limit;
-        loop {
-            match receiver.recv_timeout(TICK) {
-                Ok(opened) => return Self::watch(opened?, uri),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::Lost { message: "the opening thread ended".into() });
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(stop) = cancel.stopped() {
-                return Err(Error::Stopped(stop));
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::OpenTimeout { uri: uri.to_owned(), seconds: limit.as_secs() });
+        // If it is left behind, it ends by itself when ssh gives up.
+        let opening = answer::begin("libvirt open", move || raw::open(&wanted, read_only))?;
+        let patience = Patience { limit: Some(limit), after_stop: Duration::ZERO };
+        match opening.wait(patience, cancel) {
+            Ok(opened) => Ok(Self::watch(opened?, uri, cancel)),
+            Err(Silence::Stopped(stop)) => Err(Error::Stopped(stop)),
+            Err(Silence::TooLong(limit)) => {
+                Err(Error::OpenTimeout { uri: uri.to_owned(), seconds: limit.as_secs() })
             }
         }
     }
 
-    fn watch(connect: Connect, uri: &str) -> Result<Self, Error> {
+    fn watch(connect: Connect, uri: &str, cancel: &Cancel) -> Self {
         let closed = Arc::new(AtomicI32::new(-1));
         // Drivers inside this process know neither keepalive nor a way to close by themselves.
         let _ = connect.set_keep_alive(KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT);
         let watched = raw::watch_close(&connect, &closed).is_ok();
-        Ok(Self(Arc::new(Inner { connect, uri: uri.to_owned(), closed, watched })))
+        let (uri, cancel) = (uri.to_owned(), cancel.clone());
+        Self(Arc::new(Inner { connect, uri, closed, watched, cancel }))
     }
 
     /// Whether calls can still succeed. Asks nobody.
@@ -100,16 +90,62 @@ impl Connection {
         &self.0.connect
     }
 
-    /// Makes a call, and tells a broken connection from an answer that is an error.
-    pub(super) fn call<T, E: Into<Error>>(
+    /// Asks a question: answered within [`ANSWER`], given up at once on a stop.
+    pub(super) fn call<T, E>(
         &self,
-        call: impl FnOnce(&Connect) -> Result<T, E>,
-    ) -> Result<T, Error> {
-        call(&self.0.connect).map_err(|error| {
-            let error = error.into();
-            if self.is_alive() { error } else { Error::Lost { message: error.to_string() } }
-        })
+        call: impl FnOnce(&Connect) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        E: Into<Error>,
+    {
+        self.wait_for(call, Patience { limit: Some(ANSWER), after_stop: Duration::ZERO })
     }
+
+    /// Makes a change: it may take as long as it takes, and after a stop it is
+    /// given [`GRACE`] to end.
+    pub(super) fn tell<T, E>(
+        &self,
+        call: impl FnOnce(&Connect) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        E: Into<Error>,
+    {
+        self.wait_for(call, Patience { limit: None, after_stop: GRACE })
+    }
+
+    fn wait_for<T, E>(
+        &self,
+        call: impl FnOnce(&Connect) -> Result<T, E> + Send + 'static,
+        patience: Patience,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        E: Into<Error>,
+    {
+        if in_process(&self.0.uri) {
+            return self.judge(call(&self.0.connect).map_err(Into::into));
+        }
+        let connection = self.clone();
+        let call = move || call(connection.connect()).map_err(Into::into);
+        match answer::begin("libvirt call", call)?.wait(patience, &self.0.cancel) {
+            Ok(result) => self.judge(result),
+            Err(Silence::Stopped(stop)) => Err(Error::Stopped(stop)),
+            Err(Silence::TooLong(limit)) => Err(Error::NoAnswer { seconds: limit.as_secs() }),
+        }
+    }
+
+    /// Tells a broken connection from an answer that is an error.
+    pub(super) fn judge<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        result
+            .map_err(|error| if self.is_alive() { error } else { Error::Lost { message: error.to_string() } })
+    }
+}
+
+/// The test driver: nothing to wait for.
+fn in_process(uri: &str) -> bool {
+    uri.starts_with("test:")
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Domains: look-up, lifecycle, XML, figures.
 
+use std::time::Duration;
+
 use virt::domain as virt_domain;
 use virt::sys;
 
+use super::answer::{self, Answer};
 use super::{Connection, Error, raw};
 use crate::gate::Permit;
 use crate::model::{Bytes, DomainInfo, DomainState, JobStats};
@@ -42,7 +45,8 @@ impl Connection {
     /// # Errors
     /// `no_domain`.
     pub fn domain_by_name(&self, name: &str) -> Result<Domain, Error> {
-        self.call(|c| c.lookup_domain_by_name(name)).map(|domain| self.own(domain))
+        let name = name.to_owned();
+        self.call(move |c| c.lookup_domain_by_name(&name)).map(|domain| self.own(domain))
     }
 
     /// The domain of this UUID.
@@ -50,7 +54,8 @@ impl Connection {
     /// # Errors
     /// `no_domain`.
     pub fn domain_by_uuid(&self, uuid: &str) -> Result<Domain, Error> {
-        self.call(|c| c.lookup_domain_by_uuid_string(uuid)).map(|domain| self.own(domain))
+        let uuid = uuid.to_owned();
+        self.call(move |c| c.lookup_domain_by_uuid_string(&uuid)).map(|domain| self.own(domain))
     }
 
     /// All domains, running or not.
@@ -67,7 +72,8 @@ impl Connection {
     /// # Errors
     /// What libvirt said: `xml_error`, `config_unsupported`, …
     pub fn define_domain(&self, _: &Permit, xml: &str) -> Result<Domain, Error> {
-        self.call(|c| c.define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE))
+        let xml = xml.to_owned();
+        self.tell(move |c| c.define_domain_xml_flags(&xml, sys::VIR_DOMAIN_DEFINE_VALIDATE))
             .map(|domain| self.own(domain))
     }
 
@@ -76,7 +82,9 @@ impl Connection {
     /// # Errors
     /// What libvirt said.
     pub fn create_domain(&self, _: &Permit, xml: &str) -> Result<Domain, Error> {
-        self.call(|c| c.create_domain_xml(xml, sys::VIR_DOMAIN_START_VALIDATE)).map(|domain| self.own(domain))
+        let xml = xml.to_owned();
+        self.tell(move |c| c.create_domain_xml(&xml, sys::VIR_DOMAIN_START_VALIDATE))
+            .map(|domain| self.own(domain))
     }
 
     pub(super) fn own(&self, domain: virt_domain::Domain) -> Domain {
@@ -84,19 +92,32 @@ impl Connection {
     }
 }
 
+/// An abort under way.
+#[derive(Debug)]
+pub struct Abort(Answer<()>);
+
+impl Abort {
+    /// How it ended, if it has.
+    pub fn ended(&self) -> Option<Result<(), Error>> {
+        self.0.within(Duration::ZERO)
+    }
+}
+
 impl Domain {
-    fn ask<T>(
+    fn ask<T: Send + 'static, E: Into<Error> + 'static>(
         &self,
-        call: impl FnOnce(&virt_domain::Domain) -> Result<T, virt::error::Error>,
+        call: impl FnOnce(&virt_domain::Domain) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Error> {
-        self.connection.call(|_| call(&self.domain))
+        let domain = self.domain.clone();
+        self.connection.call(move |_| call(&domain))
     }
 
-    pub(super) fn ask_raw<T>(
+    fn tell<E: Into<Error> + 'static>(
         &self,
-        call: impl FnOnce(&virt_domain::Domain) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.connection.call(|_| call(&self.domain))
+        call: impl FnOnce(&virt_domain::Domain) -> Result<(), E> + Send + 'static,
+    ) -> Result<(), Error> {
+        let domain = self.domain.clone();
+        self.connection.tell(move |_| call(&domain))
     }
 
     /// The connection it was looked up on.
@@ -109,7 +130,7 @@ impl Domain {
     /// # Errors
     /// What libvirt said.
     pub fn name(&self) -> Result<String, Error> {
-        self.ask(virt_domain::Domain::name)
+        self.domain.name().map_err(Error::from)
     }
 
     /// UUID. Asks nobody.
@@ -117,7 +138,7 @@ impl Domain {
     /// # Errors
     /// What libvirt said.
     pub fn uuid(&self) -> Result<String, Error> {
-        self.ask(virt_domain::Domain::uuid_string)
+        self.domain.uuid_string().map_err(Error::from)
     }
 
     /// The number of a running domain.
@@ -135,7 +156,7 @@ impl Domain {
     /// # Errors
     /// `no_domain`.
     pub fn state(&self) -> Result<DomainState, Error> {
-        self.ask_raw(raw::domain_state).map(|(state, _)| DomainState::from_libvirt(state))
+        self.ask(raw::domain_state).map(|(state, _)| DomainState::from_libvirt(state))
     }
 
     /// State, memory, processors.
@@ -163,7 +184,7 @@ impl Domain {
             XmlKind::Inactive => sys::VIR_DOMAIN_XML_INACTIVE,
             XmlKind::Migratable => sys::VIR_DOMAIN_XML_MIGRATABLE | sys::VIR_DOMAIN_XML_INACTIVE,
         };
-        self.ask(|d| d.xml_desc(flags))
+        self.ask(move |d| d.xml_desc(flags))
     }
 
     /// Whether it has a definition that outlives its run.
@@ -187,7 +208,7 @@ impl Domain {
     /// # Errors
     /// What libvirt said.
     pub fn snapshots(&self) -> Result<Vec<String>, Error> {
-        self.ask(|d| d.list_all_snapshots(0)?.iter().map(|snapshot| snapshot.name()).collect())
+        self.ask(move |d| d.list_all_snapshots(0)?.iter().map(|snapshot| snapshot.name()).collect())
     }
 
     /// Whether a saved memory image waits for the next start.
@@ -195,7 +216,7 @@ impl Domain {
     /// # Errors
     /// What libvirt said.
     pub fn has_managed_save(&self) -> Result<bool, Error> {
-        self.ask(|d| d.has_managed_save(0))
+        self.ask(move |d| d.has_managed_save(0))
     }
 
     /// The job that runs now, or with `completed` the last one that ended here.
@@ -209,7 +230,7 @@ impl Domain {
         } else {
             0
         };
-        self.ask_raw(|d| raw::job_stats(d, flags))
+        self.ask(move |d| raw::job_stats(d, flags))
             .map(|(kind, params)| super::migration::job_from(kind, &params))
     }
 
@@ -219,7 +240,7 @@ impl Domain {
     /// `operation_invalid` when it runs already.
     pub fn start(&self, _: &Permit, paused: bool) -> Result<(), Error> {
         let flags = if paused { sys::VIR_DOMAIN_START_PAUSED } else { sys::VIR_DOMAIN_NONE };
-        self.ask(|d| d.create_with_flags(flags))
+        self.tell(move |d| d.create_with_flags(flags))
     }
 
     /// Asks the guest to shut down; does not wait.
@@ -227,7 +248,7 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn shutdown(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(virt_domain::Domain::shutdown)
+        self.tell(virt_domain::Domain::shutdown)
     }
 
     /// Asks the guest to reboot.
@@ -235,7 +256,7 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn reboot(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(|d| d.reboot(sys::VIR_DOMAIN_REBOOT_DEFAULT))
+        self.tell(move |d| d.reboot(sys::VIR_DOMAIN_REBOOT_DEFAULT))
     }
 
     /// The reset button.
@@ -243,7 +264,7 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn reset(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(virt_domain::Domain::reset)
+        self.tell(virt_domain::Domain::reset)
     }
 
     /// Pulls the plug. With `graceful`, only if QEMU ends on SIGTERM, so that it can flush.
@@ -252,7 +273,7 @@ impl Domain {
     /// `operation_invalid` when it does not run.
     pub fn destroy(&self, _: &Permit, graceful: bool) -> Result<(), Error> {
         let flags = if graceful { sys::VIR_DOMAIN_DESTROY_GRACEFUL } else { sys::VIR_DOMAIN_DESTROY_DEFAULT };
-        self.ask(|d| d.destroy_flags(flags))
+        self.tell(move |d| d.destroy_flags(flags))
     }
 
     /// Stops its processors.
@@ -260,7 +281,7 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn suspend(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(virt_domain::Domain::suspend)
+        self.tell(virt_domain::Domain::suspend)
     }
 
     /// Lets its processors run again.
@@ -268,7 +289,7 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` when it is not paused.
     pub fn resume(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(virt_domain::Domain::resume)
+        self.tell(virt_domain::Domain::resume)
     }
 
     /// Removes its definition; one that runs goes on until it stops.
@@ -285,11 +306,11 @@ impl Domain {
         }
         flags |=
             if options.nvram { sys::VIR_DOMAIN_UNDEFINE_NVRAM } else { sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM };
-        match self.ask(|d| d.undefine_flags(flags)) {
+        match self.tell(move |d| d.undefine_flags(flags)) {
             // Drivers without firmware know no NVRAM flags.
             Err(error) if error.is_unsupported() || error.is(virt::error::ErrorNumber::InvalidArg) => {
                 flags &= !(sys::VIR_DOMAIN_UNDEFINE_NVRAM | sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM);
-                self.ask(|d| d.undefine_flags(flags))
+                self.tell(move |d| d.undefine_flags(flags))
             }
             result => result,
         }
@@ -300,7 +321,7 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` for a transient domain.
     pub fn set_autostart(&self, _: &Permit, on: bool) -> Result<(), Error> {
-        self.ask(|d| d.set_autostart(on))
+        self.tell(move |d| d.set_autostart(on))
     }
 
     /// Aborts the running job, for instance a migration.
@@ -308,7 +329,20 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` when there is none.
     pub fn abort_job(&self, _: &Permit) -> Result<(), Error> {
-        self.ask_raw(raw::abort_job)
+        self.tell(raw::abort_job)
+    }
+
+    /// Begins to abort the running job, and does not wait: a frozen QEMU would.
+    ///
+    /// # Errors
+    /// When no thread could be started.
+    pub fn begin_abort(&self, _: &Permit) -> Result<Abort, Error> {
+        let (domain, connection) = (self.domain.clone(), self.connection.clone());
+        let abort = move || {
+            let aborted = raw::abort_job(&domain);
+            connection.judge(aborted)
+        };
+        answer::begin("libvirt abort", abort).map(Abort)
     }
 
     /// Switches the running migration to post-copy.
@@ -316,7 +350,7 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` when none runs or post-copy was not allowed.
     pub fn start_post_copy(&self, _: &Permit) -> Result<(), Error> {
-        self.ask_raw(raw::start_post_copy)
+        self.tell(raw::start_post_copy)
     }
 
     /// The longest pause a migration may end with, in ms. Sticks until changed.
@@ -324,6 +358,6 @@ impl Domain {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn set_max_downtime(&self, _: &Permit, ms: u64) -> Result<(), Error> {
-        self.ask(|d| d.migrate_set_max_downtime(ms, 0))
+        self.tell(move |d| d.migrate_set_max_downtime(ms, 0))
     }
 }

@@ -34,6 +34,12 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// The daemon lives and does not answer.
+    #[error("the libvirt daemon gave no answer within {seconds} s")]
+    NoAnswer {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// A text with a zero byte cannot be handed to libvirt.
     #[error("{what} contains a zero byte")]
     ZeroByte {
@@ -121,6 +127,8 @@ impl From<Error> for Fault {
             Error::OpenTimeout { .. } => Self::new("libvirt_timeout", error.to_string())
                 .class(Class::Connect)
                 .hint("the daemon may hang: look with `systemctl status libvirtd virtqemud` on the host"),
+            Error::NoAnswer { .. } => Self::new("no_answer", error.to_string())
+                .hint("a guest's QEMU may be frozen: look on the host for one in state T or D with `ps`"),
             Error::ZeroByte { .. } => Self::new("invalid_arg", error.to_string()),
             Error::Stopped(stop) => stop.fault(),
         }

@@ -22,7 +22,7 @@ impl Connection {
     pub fn events(&self) -> Result<Events, Error> {
         event_loop::start()?;
         let (sender, receiver) = mpsc::channel();
-        let id = self.call(|c| raw::subscribe_lifecycle(c, sender))?;
+        let id = self.call(move |c| raw::subscribe_lifecycle(c, sender))?;
         Ok(Events { connection: self.clone(), id, receiver })
     }
 }

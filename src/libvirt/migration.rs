@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use virt::sys;
 
+use super::answer::{self, Answer};
 use super::raw::{Argument, Params, Value};
 use super::{Connection, Domain, Error, raw};
 use crate::gate::Permit;
@@ -18,6 +19,8 @@ pub struct MigrateCall<'a> {
     pub offline: bool,
     /// Define the guest at the target, as it was at the source.
     pub persistent: bool,
+    /// Leave the definition at the source.
+    pub keep_definition: bool,
     /// libvirt's unsafe flag: only after sharing was proven (see `ops::shared`).
     pub vouched: bool,
     /// Where the source's QEMU finds the target's; `None` leaves it to libvirt.
@@ -32,7 +35,7 @@ impl MigrateCall<'_> {
         let mut flags = if self.offline { sys::VIR_MIGRATE_OFFLINE } else { sys::VIR_MIGRATE_LIVE };
         let mut set = |on: bool, flag| flags |= if on { flag } else { 0 };
         set(self.persistent || self.offline, sys::VIR_MIGRATE_PERSIST_DEST);
-        set(!options.keep_source, sys::VIR_MIGRATE_UNDEFINE_SOURCE);
+        set(!self.keep_definition, sys::VIR_MIGRATE_UNDEFINE_SOURCE);
         set(self.vouched, sys::VIR_MIGRATE_UNSAFE);
         set(self.paused, sys::VIR_MIGRATE_PAUSED);
         if !self.offline {
@@ -67,16 +70,43 @@ impl MigrateCall<'_> {
     }
 }
 
+/// A migration under way.
+#[derive(Debug)]
+pub struct Migration {
+    answer: Answer<()>,
+    source: Connection,
+}
+
+impl Migration {
+    /// How it ended, if it ends within `time`. An error does not say where the
+    /// guest is: ask both daemons.
+    pub fn ended_within(&self, time: Duration) -> Option<Result<(), Error>> {
+        self.answer.within(time).map(|ended| self.source.judge(ended))
+    }
+}
+
 impl Domain {
-    /// Moves the domain to the host of `target` and returns when it has ended,
-    /// well or not. Abort it from another connection with [`Domain::abort_job`].
+    /// Begins to move the domain to the host of `target`. Abort it from another
+    /// connection with [`Domain::abort_job`].
     ///
     /// # Errors
-    /// What libvirt said. An error does not say where the guest is: ask both daemons.
-    pub fn migrate(&self, _: &Permit, target: &Connection, call: &MigrateCall<'_>) -> Result<Self, Error> {
-        let moved =
-            self.ask_raw(|domain| raw::migrate(domain, target.connect(), &call.arguments(), call.flags()))?;
-        Ok(target.own(moved))
+    /// When no thread could be started.
+    pub fn migrate(
+        &self,
+        _: &Permit,
+        target: &Connection,
+        call: &MigrateCall<'_>,
+    ) -> Result<Migration, Error> {
+        let (domain, source, target) = (self.domain.clone(), self.connection.clone(), target.clone());
+        let (arguments, flags) = (call.arguments(), call.flags());
+        let kept = source.clone();
+        let run = move || {
+            // Both connections stay open until the call has returned.
+            let moved = raw::migrate(&domain, target.connect(), &arguments, flags);
+            drop(kept);
+            moved.map(drop)
+        };
+        Ok(Migration { answer: answer::begin("libvirt migrate", run)?, source })
     }
 }
 
@@ -157,6 +187,7 @@ mod tests {
             options: &options,
             offline: true,
             persistent: true,
+            keep_definition: false,
             vouched: false,
             migrate_uri: None,
             paused: false,

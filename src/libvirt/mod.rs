@@ -5,6 +5,7 @@
 //! anything), a method on the object in `ops/`, and one documented function in
 //! `script/bind/`. If `virt` lacks the call or gets it wrong, it goes to `raw.rs`.
 
+mod answer;
 mod connection;
 mod domain;
 mod error;
@@ -19,10 +20,10 @@ mod stats;
 mod volume;
 
 pub use connection::Connection;
-pub use domain::{Domain, UndefineOptions, XmlKind};
+pub use domain::{Abort, Domain, UndefineOptions, XmlKind};
 pub use error::Error;
 pub use events::Events;
-pub use migration::MigrateCall;
+pub use migration::{MigrateCall, Migration};
 pub use network::Network;
 pub use pool::Pool;
 pub use raw::{Hypervisor, Params, Value};

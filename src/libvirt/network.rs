@@ -19,7 +19,8 @@ impl Connection {
     /// # Errors
     /// `no_network`.
     pub fn network(&self, name: &str) -> Result<Network, Error> {
-        let network = self.call(|c| c.lookup_network_by_name(name))?;
+        let name = name.to_owned();
+        let network = self.call(move |c| c.lookup_network_by_name(&name))?;
         Ok(Network { connection: self.clone(), network })
     }
 
@@ -37,17 +38,27 @@ impl Connection {
     /// # Errors
     /// What libvirt said.
     pub fn define_network(&self, _: &Permit, xml: &str) -> Result<Network, Error> {
-        let network = self.call(|c| c.define_network_xml(xml))?;
+        let xml = xml.to_owned();
+        let network = self.tell(move |c| c.define_network_xml(&xml))?;
         Ok(Network { connection: self.clone(), network })
     }
 }
 
 impl Network {
-    fn ask<T>(
+    fn ask<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&virt_network::Network) -> Result<T, virt::error::Error>,
+        call: impl FnOnce(&virt_network::Network) -> Result<T, virt::error::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.connection.call(|_| call(&self.network))
+        let network = self.network.clone();
+        self.connection.call(move |_| call(&network))
+    }
+
+    fn tell<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&virt_network::Network) -> Result<T, virt::error::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let network = self.network.clone();
+        self.connection.tell(move |_| call(&network))
     }
 
     /// Name.
@@ -95,7 +106,7 @@ impl Network {
     /// # Errors
     /// `no_network`.
     pub fn xml(&self, inactive: bool) -> Result<String, Error> {
-        self.ask(|n| n.xml_desc(if inactive { sys::VIR_NETWORK_XML_INACTIVE } else { 0 }))
+        self.ask(move |n| n.xml_desc(if inactive { sys::VIR_NETWORK_XML_INACTIVE } else { 0 }))
     }
 
     /// Starts it.
@@ -103,7 +114,7 @@ impl Network {
     /// # Errors
     /// `operation_invalid` when it runs already.
     pub fn start(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(virt_network::Network::create)
+        self.tell(virt_network::Network::create)
     }
 
     /// Stops it; guests on it lose their link.
@@ -111,7 +122,7 @@ impl Network {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn stop(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(virt_network::Network::destroy)
+        self.tell(virt_network::Network::destroy)
     }
 
     /// Removes its definition.
@@ -119,7 +130,7 @@ impl Network {
     /// # Errors
     /// What libvirt said.
     pub fn undefine(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(virt_network::Network::undefine)
+        self.tell(virt_network::Network::undefine)
     }
 
     /// Whether it shall start with the host.
@@ -127,6 +138,6 @@ impl Network {
     /// # Errors
     /// What libvirt said.
     pub fn set_autostart(&self, _: &Permit, on: bool) -> Result<(), Error> {
-        self.ask(|n| n.set_autostart(on))
+        self.tell(move |n| n.set_autostart(on))
     }
 }

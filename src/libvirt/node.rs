@@ -87,9 +87,12 @@ impl Connection {
         for text in texts {
             super::error::no_zero_byte("a part of the question", text)?;
         }
-        let [emulator, arch, machine, virt_type] =
-            texts.map(|text| (!text.is_empty()).then_some(text.as_str()));
-        self.call(|c| c.domain_capabilities(emulator, arch, machine, virt_type, 0))
+        let texts = texts.map(|text| (!text.is_empty()).then(|| text.clone()));
+        self.call(move |c| {
+            let [emulator, arch, machine, virt_type] = &texts;
+            let text = Option::as_deref;
+            c.domain_capabilities(text(emulator), text(arch), text(machine), text(virt_type), 0)
+        })
     }
 
     /// Whether guests of this `<cpu>` can run here: 0 no, 1 the same CPU, 2 and more.
@@ -97,6 +100,7 @@ impl Connection {
     /// # Errors
     /// With `fail`, an incompatible CPU is `cpu_incompatible`, naming the missing features.
     pub fn compare_cpu(&self, on: &Hypervisor, cpu: &str, fail: bool) -> Result<i32, Error> {
-        self.call(|c| raw::compare_hypervisor_cpu(c, on, cpu, fail))
+        let (on, cpu) = (on.clone(), cpu.to_owned());
+        self.call(move |c| raw::compare_hypervisor_cpu(c, &on, &cpu, fail))
     }
 }

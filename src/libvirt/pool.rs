@@ -23,7 +23,8 @@ impl Connection {
     /// # Errors
     /// `no_storage_pool`.
     pub fn pool(&self, name: &str) -> Result<Pool, Error> {
-        let pool = self.call(|c| c.lookup_storage_pool_by_name(name))?;
+        let name = name.to_owned();
+        let pool = self.call(move |c| c.lookup_storage_pool_by_name(&name))?;
         Ok(Pool { connection: self.clone(), pool })
     }
 
@@ -41,14 +42,27 @@ impl Connection {
     /// # Errors
     /// What libvirt said.
     pub fn define_pool(&self, _: &Permit, xml: &str) -> Result<Pool, Error> {
-        let pool = self.call(|c| c.define_storage_pool_xml(xml, 0))?;
+        let xml = xml.to_owned();
+        let pool = self.tell(move |c| c.define_storage_pool_xml(&xml, 0))?;
         Ok(Pool { connection: self.clone(), pool })
     }
 }
 
 impl Pool {
-    fn ask<T>(&self, call: impl FnOnce(&StoragePool) -> Result<T, virt::error::Error>) -> Result<T, Error> {
-        self.connection.call(|_| call(&self.pool))
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&StoragePool) -> Result<T, virt::error::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let pool = self.pool.clone();
+        self.connection.call(move |_| call(&pool))
+    }
+
+    pub(super) fn tell<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&StoragePool) -> Result<T, virt::error::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let pool = self.pool.clone();
+        self.connection.tell(move |_| call(&pool))
     }
 
     /// Name.
@@ -86,7 +100,7 @@ impl Pool {
     /// # Errors
     /// `no_storage_pool`.
     pub fn xml(&self, inactive: bool) -> Result<String, Error> {
-        self.ask(|p| p.xml_desc(if inactive { sys::VIR_STORAGE_XML_INACTIVE } else { 0 }))
+        self.ask(move |p| p.xml_desc(if inactive { sys::VIR_STORAGE_XML_INACTIVE } else { 0 }))
     }
 
     /// Whether it is started.
@@ -118,7 +132,7 @@ impl Pool {
     /// # Errors
     /// What libvirt said.
     pub fn build(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(|p| p.build(sys::VIR_STORAGE_POOL_BUILD_NEW))
+        self.tell(move |p| p.build(sys::VIR_STORAGE_POOL_BUILD_NEW))
     }
 
     /// Starts it.
@@ -126,7 +140,7 @@ impl Pool {
     /// # Errors
     /// `operation_invalid` when it runs already.
     pub fn start(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(|p| p.create(sys::VIR_STORAGE_POOL_CREATE_NORMAL))
+        self.tell(move |p| p.create(sys::VIR_STORAGE_POOL_CREATE_NORMAL))
     }
 
     /// Stops it; its volumes stay.
@@ -134,7 +148,7 @@ impl Pool {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn stop(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(StoragePool::destroy)
+        self.tell(StoragePool::destroy)
     }
 
     /// Looks again which volumes there are.
@@ -142,7 +156,7 @@ impl Pool {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn refresh(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(|p| p.refresh(0))
+        self.tell(move |p| p.refresh(0))
     }
 
     /// Destroys what the pool stands on. It must be stopped.
@@ -150,7 +164,7 @@ impl Pool {
     /// # Errors
     /// What libvirt said.
     pub fn delete(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(|p| p.delete(sys::VIR_STORAGE_POOL_DELETE_NORMAL))
+        self.tell(move |p| p.delete(sys::VIR_STORAGE_POOL_DELETE_NORMAL))
     }
 
     /// Removes its definition; what it stands on stays.
@@ -158,7 +172,7 @@ impl Pool {
     /// # Errors
     /// `operation_invalid` when it runs.
     pub fn undefine(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(StoragePool::undefine)
+        self.tell(StoragePool::undefine)
     }
 
     /// Whether it shall start with the host.
@@ -166,6 +180,6 @@ impl Pool {
     /// # Errors
     /// What libvirt said.
     pub fn set_autostart(&self, _: &Permit, on: bool) -> Result<(), Error> {
-        self.ask(|p| p.set_autostart(on))
+        self.tell(move |p| p.set_autostart(on))
     }
 }

@@ -51,10 +51,10 @@ impl Connection {
     pub fn stats(&self, groups: &[StatsGroup]) -> Result<Vec<(String, String, Params)>, Error> {
         let bits = groups.iter().fold(0, |bits, group| bits | group.bit());
         let nowait = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
-        let rows = match self.call(|c| raw::all_domain_stats(c, bits, nowait)) {
+        let rows = match self.call(move |c| raw::all_domain_stats(c, bits, nowait)) {
             // The flag is younger than the call, and not every driver knows it.
             Err(error) if error.is_unsupported() || error.is(virt::error::ErrorNumber::InvalidArg) => {
-                self.call(|c| raw::all_domain_stats(c, bits, 0))?
+                self.call(move |c| raw::all_domain_stats(c, bits, 0))?
             }
             rows => rows?,
         };
@@ -87,6 +87,7 @@ fn row_of(domain: &super::Domain) -> Result<DomainRow, Error> {
         state: info.state,
         max_memory: Some(info.max_memory),
         memory: Some(info.memory),
+        resident: None,
         vcpus: Some(info.vcpus.into()),
         cpu_time: Some(info.cpu_time),
     })
@@ -101,6 +102,7 @@ fn row_from(name: String, uuid: String, params: &Params) -> DomainRow {
         state: DomainState::from_libvirt(state),
         max_memory: number("balloon.maximum").map(Bytes::from_kib),
         memory: number("balloon.current").map(Bytes::from_kib),
+        resident: number("balloon.rss").map(Bytes::from_kib),
         vcpus: number("vcpu.current"),
         cpu_time: number("cpu.time"),
     }

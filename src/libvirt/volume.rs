@@ -22,7 +22,8 @@ impl Connection {
     /// # Errors
     /// `no_storage_vol`.
     pub fn volume_by_path(&self, path: &str) -> Result<Volume, Error> {
-        let volume = self.call(|c| c.lookup_storage_vol_by_path(path))?;
+        let path = path.to_owned();
+        let volume = self.call(move |c| c.lookup_storage_vol_by_path(&path))?;
         Ok(Volume { connection: self.clone(), volume })
     }
 }
@@ -33,7 +34,8 @@ impl Pool {
     /// # Errors
     /// `no_storage_vol`.
     pub fn volume(&self, name: &str) -> Result<Volume, Error> {
-        let volume = self.connection.call(|_| self.pool.lookup_storage_vol_by_name(name))?;
+        let name = name.to_owned();
+        let volume = self.ask(move |p| p.lookup_storage_vol_by_name(&name))?;
         Ok(Volume { connection: self.connection.clone(), volume })
     }
 
@@ -42,7 +44,7 @@ impl Pool {
     /// # Errors
     /// `operation_invalid` when it does not run.
     pub fn volumes(&self) -> Result<Vec<Volume>, Error> {
-        let volumes = self.connection.call(|_| self.pool.list_all_volumes(0))?;
+        let volumes = self.ask(|p| p.list_all_volumes(0))?;
         Ok(volumes.into_iter().map(|volume| Volume { connection: self.connection.clone(), volume }).collect())
     }
 
@@ -51,14 +53,27 @@ impl Pool {
     /// # Errors
     /// `storage_vol_exist`, …
     pub fn create_volume(&self, _: &Permit, xml: &str) -> Result<Volume, Error> {
-        let volume = self.connection.call(|_| StorageVol::create_xml(&self.pool, xml, 0))?;
+        let xml = xml.to_owned();
+        let volume = self.tell(move |p| StorageVol::create_xml(p, &xml, 0))?;
         Ok(Volume { connection: self.connection.clone(), volume })
     }
 }
 
 impl Volume {
-    fn ask<T>(&self, call: impl FnOnce(&StorageVol) -> Result<T, virt::error::Error>) -> Result<T, Error> {
-        self.connection.call(|_| call(&self.volume))
+    fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&StorageVol) -> Result<T, virt::error::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let volume = self.volume.clone();
+        self.connection.call(move |_| call(&volume))
+    }
+
+    fn tell<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&StorageVol) -> Result<T, virt::error::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let volume = self.volume.clone();
+        self.connection.tell(move |_| call(&volume))
     }
 
     /// Name.
@@ -82,7 +97,7 @@ impl Volume {
     /// # Errors
     /// `no_storage_pool`.
     pub fn pool_name(&self) -> Result<String, Error> {
-        self.ask(|v| v.lookup_storage_pool()?.name())
+        self.ask(move |v| v.lookup_storage_pool()?.name())
     }
 
     /// Kind and sizes.
@@ -103,7 +118,7 @@ impl Volume {
     /// # Errors
     /// `no_storage_vol`.
     pub fn xml(&self) -> Result<String, Error> {
-        self.ask(|v| v.xml_desc(0))
+        self.ask(move |v| v.xml_desc(0))
     }
 
     /// Deletes it and its data.
@@ -111,7 +126,7 @@ impl Volume {
     /// # Errors
     /// What libvirt said.
     pub fn delete(&self, _: &Permit) -> Result<(), Error> {
-        self.ask(|v| v.delete(0))
+        self.tell(move |v| v.delete(0))
     }
 
     /// Makes it larger; the data stay.
@@ -119,6 +134,6 @@ impl Volume {
     /// # Errors
     /// `no_support` for drivers that cannot, `invalid_arg` for a smaller size.
     pub fn resize(&self, _: &Permit, capacity: Bytes) -> Result<(), Error> {
-        self.ask(|v| v.resize(capacity.0, 0))
+        self.tell(move |v| v.resize(capacity.0, 0))
     }
 }

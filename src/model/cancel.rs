@@ -42,7 +42,12 @@ struct Shared {
 struct State {
     stop: Option<Stop>,
     times: u32,
+    /// Until when, and for which count of stops, a stopped script may still tell what became of its work.
+    telling: Option<(Instant, u32)>,
 }
+
+/// How long a stopped script may still tell what became of its work.
+const TELLING: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// Whether this thread finishes what a stop must not cut short.
@@ -96,6 +101,25 @@ impl Cancel {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).times
     }
 
+    /// After a stop: lets the script go on for some seconds, or until the next
+    /// stop, so that it can tell what became of its work. Whatever takes time
+    /// or changes something sees the stop none the less.
+    pub fn let_tell(&self) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.stop.is_some() && state.telling.is_none() {
+            state.telling = Instant::now().checked_add(TELLING).map(|until| (until, state.times));
+        }
+    }
+
+    /// Why the script itself has to end here, if it has: [`Self::stopped`], but for [`Self::let_tell`].
+    pub fn cut_short(&self) -> Option<Stop> {
+        let stop = self.stopped()?;
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let telling =
+            state.telling.is_some_and(|(until, times)| state.times == times && Instant::now() < until);
+        (!telling).then_some(stop)
+    }
+
     /// `Err` with the fault to return when a stop was asked for.
     ///
     /// # Errors
@@ -132,6 +156,19 @@ mod tests {
         cancel.stop(Stop::Interrupted);
         assert_eq!(finishing(|| (cancel.stopped(), cancel.sleep(Duration::from_millis(1)))), (None, None));
         assert_eq!(cancel.stopped(), Some(Stop::Interrupted));
+    }
+
+    #[test]
+    fn a_stopped_script_may_tell_what_became_of_its_work_until_it_is_stopped_again() {
+        let cancel = Cancel::new();
+        cancel.let_tell();
+        cancel.stop(Stop::Interrupted);
+        assert_eq!(cancel.cut_short(), Some(Stop::Interrupted));
+        cancel.let_tell();
+        assert_eq!((cancel.cut_short(), cancel.stopped()), (None, Some(Stop::Interrupted)));
+        cancel.stop(Stop::Interrupted);
+        cancel.let_tell();
+        assert_eq!(cancel.cut_short(), Some(Stop::Interrupted));
     }
 
     #[test]

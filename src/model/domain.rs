@@ -55,9 +55,10 @@ impl DomainState {
         }
     }
 
-    /// Whether the guest holds memory on its host.
+    /// Whether the guest holds memory on its host. One that has crashed does: its
+    /// QEMU is kept for a look (`on_crash` preserve), else it would be shut off.
     pub const fn is_active(self) -> bool {
-        !matches!(self, Self::ShutOff | Self::Crashed)
+        !matches!(self, Self::ShutOff)
     }
 
     /// Whether the guest's processors run.
@@ -110,6 +111,8 @@ pub struct DomainRow {
     pub max_memory: Option<Bytes>,
     /// The memory it has now.
     pub memory: Option<Bytes>,
+    /// The memory its QEMU has really taken from the host.
+    pub resident: Option<Bytes>,
     /// Virtual processors.
     pub vcpus: Option<u64>,
     /// Processor time, in nanoseconds.
@@ -127,6 +130,8 @@ pub struct Disk {
     pub kind: String,
     /// The path, device or `protocol:name`; empty for an empty drive.
     pub source: String,
+    /// The pool of a disk of the kind `volume`, once its path is known.
+    pub pool: String,
     /// `qcow2`, `raw`, …
     pub format: String,
     /// The cache mode as written; empty when libvirt decides.

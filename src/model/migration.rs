@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bytes, Fault};
+use super::{Bytes, Fault, Verdict};
 
 /// How one guest is to be moved. The default is a live move that leaves no
 /// definition behind and never touches storage.
@@ -71,61 +71,6 @@ impl JobStats {
     /// Whether a job is running.
     pub fn is_running(&self) -> bool {
         matches!(self.kind.as_str(), "bounded" | "unbounded")
-    }
-}
-
-/// Where a guest is after a migration, as both daemons say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Runs at the target and no longer at the source.
-    Moved,
-    /// Runs at the source only, as before.
-    Stayed,
-    /// Runs at the source; the target cannot be asked.
-    StayedTargetSilent,
-    /// Runs at the target; the source cannot be asked.
-    MovedSourceSilent,
-    /// Active on both: an operator must look at once.
-    Both,
-    /// Active on neither.
-    Nowhere,
-    /// Does not run at the target; the source cannot be asked.
-    NotAtTarget,
-    /// Does not run at the source; the target cannot be asked.
-    NotAtSource,
-    /// Neither daemon can be asked.
-    Unknown,
-}
-
-impl Verdict {
-    /// One word for scripts: `moved`, `stayed`, `both`, `nowhere` or `unknown`.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Moved | Self::MovedSourceSilent => "moved",
-            Self::Stayed | Self::StayedTargetSilent => "stayed",
-            Self::Both => "both",
-            Self::Nowhere => "nowhere",
-            Self::NotAtTarget | Self::NotAtSource | Self::Unknown => "unknown",
-        }
-    }
-
-    /// The verdict in a sentence about `guest`.
-    pub fn sentence(&self, guest: &str, source: &str, target: &str) -> String {
-        match self {
-            Self::Moved => format!("{guest} runs on {target}"),
-            Self::Stayed => format!("{guest} runs on {source}, as before"),
-            Self::StayedTargetSilent => {
-                format!("{guest} runs on {source}, as before; {target} could not be asked")
-            }
-            Self::MovedSourceSilent => format!("{guest} runs on {target}; {source} could not be asked"),
-            Self::Both => format!("{guest} is active on BOTH {source} and {target}: stop one of them now"),
-            Self::Nowhere => format!("{guest} runs neither on {source} nor on {target}"),
-            Self::NotAtTarget => format!("{guest} does not run on {target}, and {source} could not be asked"),
-            Self::NotAtSource => format!("{guest} does not run on {source}, and {target} could not be asked"),
-            Self::Unknown => {
-                format!("it is not known where {guest} runs: neither {source} nor {target} could be asked")
-            }
-        }
     }
 }
 

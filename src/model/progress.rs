@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::Bytes;
+use super::{Bytes, Fault};
 
 /// Where one task stands.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,6 +33,11 @@ pub trait Progress: Send + Sync + Debug {
     fn task(&self, label: &str) -> Box<dyn Task>;
     /// Prints a line of talk above the bars.
     fn say(&self, line: &str);
+    /// Writes data to stdout, with the bars out of the way.
+    ///
+    /// # Errors
+    /// `stdout_closed` when its reader has gone; `stdout` when it cannot be written.
+    fn print(&self, text: &str) -> Result<(), Fault>;
     /// Runs `f` with the bars out of the way: for what prints or asks itself.
     fn suspend(&self, f: &mut dyn FnMut()) {
         f();
@@ -53,4 +58,7 @@ impl Progress for Silent {
         Box::new(Self)
     }
     fn say(&self, _: &str) {}
+    fn print(&self, _: &str) -> Result<(), Fault> {
+        Ok(())
+    }
 }

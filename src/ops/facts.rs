@@ -1,11 +1,12 @@
 //! What is to be known of a host before guests move: gathered once, over one
 //! libvirt conversation and one SSH round trip.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use super::Host;
 use super::preflight::{Subject, overhead};
-use crate::model::{Bytes, Fault, Room};
+use crate::model::{Bytes, DomainRow, Fault, Room};
 use crate::ssh::Probe;
 use crate::xml;
 
@@ -17,6 +18,41 @@ const DEFAULT_RESERVE: Bytes = Bytes::from_mib(512);
 /// as `stat -f -c %T` spells them.
 const SHARED_FILE_SYSTEMS: [&str; 10] =
     ["nfs", "nfs4", "cifs", "smb", "smb2", "ceph", "gfs/gfs2", "ocfs2", "gpfs", "afs"];
+
+/// A file, or a block device, on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileFacts {
+    /// The type of its file system, as `stat -f -c %T` spells it; `block` for a device.
+    pub kind: String,
+    /// What is mounted there; of a device what tells it from all others (WWN, LVM's UUID), empty where nothing does.
+    pub identity: String,
+    /// Its path with all links resolved.
+    pub real: String,
+}
+
+impl FileFacts {
+    fn read(line: &str) -> Option<Self> {
+        let mut fields = line.splitn(3, '\t').map(str::trim);
+        let kind = fields.next().filter(|kind| !kind.is_empty())?.to_owned();
+        let mut text = || fields.next().unwrap_or_default().to_owned();
+        Some(Self { kind, identity: text(), real: text() })
+    }
+
+    /// Whether it is a block device.
+    pub fn is_block(&self) -> bool {
+        self.kind == "block"
+    }
+
+    /// Whether libvirt itself takes its storage as shared.
+    pub fn is_shared(&self) -> bool {
+        SHARED_FILE_SYSTEMS.contains(&self.kind.as_str())
+    }
+
+    /// The directory it really is in.
+    pub fn directory(&self) -> PathBuf {
+        Path::new(&self.real).parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
+    }
+}
 
 /// One host as the judgement sees it.
 #[derive(Debug, Clone, Default)]
@@ -35,9 +71,10 @@ pub struct HostFacts {
     pub networks: BTreeMap<String, bool>,
     /// Domains: UUID and whether it is active, by name.
     pub domains: BTreeMap<String, (String, bool)>,
-    /// What each path asked for is on, or `None` where it is not there: the type of the
-    /// file system, or of a block device `block:` and its identity (WWN, LVM's UUID, serial number).
-    pub files: BTreeMap<String, Option<String>>,
+    /// What each path asked for is, or `None` where it is not there.
+    pub files: BTreeMap<String, Option<FileFacts>>,
+    /// Storage pools, and whether each runs.
+    pub pools: BTreeMap<String, bool>,
     /// Bridges that are there.
     pub bridges: BTreeSet<String>,
     /// Host names that could be resolved there.
@@ -79,6 +116,9 @@ impl HostFacts {
         let networks = host
             .ask(|c| c.networks()?.iter().map(|n| Ok((n.name()?, n.is_active()?))).collect::<Result<_, _>>())
             .or_else(|fault| if fault.code == "no_support" { Ok(BTreeMap::new()) } else { Err(fault) })?;
+        let pools = host
+            .ask(|c| c.pools()?.iter().map(|p| Ok((p.name()?, p.is_active()?))).collect::<Result<_, _>>())
+            .or_else(|fault| if fault.code == "no_support" { Ok(BTreeMap::new()) } else { Err(fault) })?;
         let rows = host.domain_rows()?;
         Ok(Self {
             name: host.name().to_owned(),
@@ -87,6 +127,7 @@ impl HostFacts {
             machines,
             cpu: capabilities.cpu.clone(),
             networks,
+            pools,
             domains: rows.into_iter().map(|r| (r.name, (r.uuid, r.state.is_active()))).collect(),
             ..Self::default()
         })
@@ -108,7 +149,7 @@ impl HostFacts {
 
 /// What only a shell can tell.
 struct ShellFacts {
-    files: BTreeMap<String, Option<String>>,
+    files: BTreeMap<String, Option<FileFacts>>,
     bridges: BTreeSet<String>,
 }
 
@@ -130,8 +171,7 @@ impl ShellFacts {
         let text = output.text();
         let mut lines = text.lines();
         for file in files {
-            let kind = lines.next().unwrap_or_default().trim();
-            facts.files.insert(file.to_owned(), (!kind.is_empty()).then(|| kind.to_owned()));
+            facts.files.insert(file.to_owned(), FileFacts::read(lines.next().unwrap_or_default()));
         }
         facts.bridges.extend(bridges.into_iter().filter(|_| lines.next() == Some("yes")).map(str::to_owned));
         Ok(facts)
@@ -139,32 +179,38 @@ impl ShellFacts {
 }
 
 impl HostFacts {
-    /// Whether libvirt itself takes the file's storage as shared.
-    pub fn is_shared(&self, file: &str) -> bool {
-        let kind = self.files.get(file).and_then(Option::as_deref);
-        kind.is_some_and(|kind| SHARED_FILE_SYSTEMS.contains(&kind))
+    /// What is known of a file that is there.
+    pub fn file(&self, path: &str) -> Option<&FileFacts> {
+        self.files.get(path).and_then(Option::as_ref)
     }
 }
 
-/// The room a host has for further guests: never more than what is available
-/// now, nor than what is left when all its guests take all they may.
+/// The room a host has for further guests. Never more than what is left when all
+/// its guests take all they may, nor than what is free now less what they have
+/// not taken yet. `promised` to guests under way counts as taken.
 ///
 /// # Errors
 /// What libvirt said.
-pub(super) fn room(host: &Host) -> Result<Room, Fault> {
+pub(super) fn room(host: &Host, promised: &HashMap<String, Bytes>) -> Result<Room, Fault> {
     let memory = host.memory()?;
     let node = host.node_info()?;
     let active: Vec<_> = host.domain_rows()?.into_iter().filter(|row| row.state.is_active()).collect();
-    let committed = active.iter().fold(Bytes::default(), |sum, row| {
+    let sum = |sizes: &mut dyn Iterator<Item = Bytes>| sizes.fold(Bytes::default(), Bytes::saturating_add);
+    let claim = |row: &DomainRow| {
         let most = row.max_memory.or(row.memory).unwrap_or_default();
-        sum.saturating_add(most).saturating_add(overhead(most))
-    });
-    let reserve = if host.reserve() == Bytes::default() { DEFAULT_RESERVE } else { host.reserve() };
-    let promised = memory.total.saturating_sub(reserve).saturating_sub(committed);
-    let available = memory.available.saturating_sub(DEFAULT_RESERVE);
+        most.saturating_add(overhead(most))
+    };
+    let settled = || active.iter().filter(|row| !promised.contains_key(&row.uuid));
+    let arriving = sum(&mut promised.values().copied());
+    let committed = sum(&mut settled().map(claim)).saturating_add(arriving);
+    let untaken = |row: &DomainRow| claim(row).saturating_sub(row.resident.unwrap_or_default());
+    let unclaimed = sum(&mut settled().map(untaken)).saturating_add(arriving);
+    let by_promise =
+        memory.total.saturating_sub(host.reserve().unwrap_or(DEFAULT_RESERVE)).saturating_sub(committed);
+    let by_sight = memory.available.saturating_sub(DEFAULT_RESERVE).saturating_sub(unclaimed);
     Ok(Room {
         name: host.name().to_owned(),
-        free: promised.min(available),
+        free: by_promise.min(by_sight),
         total: memory.total,
         cpus: node.cpus.into(),
         vcpus: active.iter().filter_map(|row| row.vcpus).sum(),

@@ -16,6 +16,10 @@ use crate::xml;
 /// connecting after 5 s; the rest is for a slow daemon.
 const OPEN_LIMIT: Duration = Duration::from_secs(9);
 
+/// How long a host that could not be reached counts as down: long enough for
+/// those who queued for the same connection, short enough for a retry.
+const STILL_DOWN: Duration = Duration::from_secs(2);
+
 /// A host; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Host(Arc<Inner>);
@@ -24,7 +28,7 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     session: Session,
     target: Target,
-    reserve: Bytes,
+    reserve: Option<Bytes>,
     migration_address: Option<String>,
     shell: Shell,
     /// For properties, definitions and lifecycle.
@@ -34,6 +38,8 @@ struct Inner {
     /// For events.
     events: Mutex<Option<Connection>>,
     lanes: Lanes,
+    /// Why opening failed last, and when: those who waited for it need not try again.
+    failed: Mutex<Option<(Instant, Fault)>>,
     capabilities: OnceLock<xml::host::HostCapabilities>,
 }
 
@@ -53,13 +59,14 @@ impl Host {
         Self(Arc::new(Inner {
             session,
             shell,
-            reserve: entry.reserve.unwrap_or_default(),
+            reserve: entry.reserve,
             migration_address: entry.migration_address.clone(),
             target,
             main: Mutex::default(),
             stats: Mutex::default(),
             events: Mutex::default(),
             lanes: Lanes::default(),
+            failed: Mutex::default(),
             capabilities: OnceLock::new(),
         }))
     }
@@ -84,8 +91,8 @@ impl Host {
         &self.0.shell
     }
 
-    /// Memory that stays free for the host itself when guests are placed there.
-    pub fn reserve(&self) -> Bytes {
+    /// Memory that stays free for the host itself when guests are placed there, where the inventory says so.
+    pub fn reserve(&self) -> Option<Bytes> {
         self.0.reserve
     }
 
@@ -136,6 +143,16 @@ impl Host {
     }
 
     fn open(&self) -> Result<Connection, Fault> {
+        let failed = || self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, fault)) = failed().as_ref().filter(|(at, _)| at.elapsed() < STILL_DOWN) {
+            return Err(fault.clone());
+        }
+        let opened = self.open_anew();
+        *failed() = opened.as_ref().err().map(|fault| (Instant::now(), fault.clone()));
+        opened
+    }
+
+    fn open_anew(&self) -> Result<Connection, Fault> {
         let uri = self.transport_uri()?;
         let read_only = self.0.session.is_read_only();
         Connection::open(&uri, read_only, OPEN_LIMIT, self.0.session.cancel()).map_err(|error| {

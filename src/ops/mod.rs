@@ -9,6 +9,7 @@ mod domain;
 mod facts;
 mod host;
 mod lanes;
+mod memory;
 pub mod migrate;
 mod network;
 mod objects;
@@ -20,6 +21,7 @@ mod shared;
 mod shell;
 pub mod transfer;
 mod volume;
+mod watch;
 
 pub use cpu::Cpu;
 pub use domain::Domain;

@@ -163,7 +163,7 @@ impl Host {
     /// The volume at a path, in whichever running pool.
     ///
     /// # Errors
-    /// `no_storage_vol`.
+    /// `no_storage_volume`.
     pub fn volume(&self, path: &str) -> Result<Volume, Fault> {
         let (pool, name) = self
             .ask(|c| {

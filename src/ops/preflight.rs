@@ -6,11 +6,12 @@
 //! measured with libvirt 9.0 and QEMU 7.2.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use super::facts::HostFacts;
+use super::facts::{FileFacts, HostFacts};
 use super::{Domain, Host};
 use crate::libvirt::{Hypervisor, XmlKind};
-use crate::model::{Bytes, Class, DomainState, Fault, Hardware};
+use crate::model::{Bytes, Class, Disk, DomainState, Fault, Hardware};
 use crate::xml;
 
 /// QEMU's own memory beside the guest's: page tables (8 bytes for each 4 KiB
@@ -41,6 +42,8 @@ pub struct Subject {
     pub managed_save: bool,
     /// Whether it has a definition.
     pub persistent: bool,
+    /// Whether it starts with its host.
+    pub autostart: bool,
 }
 
 impl Subject {
@@ -50,15 +53,27 @@ impl Subject {
     /// What libvirt said.
     pub fn of(domain: &Domain) -> Result<Self, Fault> {
         let info = domain.info()?;
+        let mut hardware = xml::domain::hardware(&domain.xml(XmlKind::Live)?)?;
+        for disk in hardware.disks.iter_mut().filter(|disk| disk.kind == "volume") {
+            // `pool/volume`: what matters is the path it stands for.
+            if let Some((pool, volume)) = disk.source.split_once('/')
+                && let Ok(path) = domain.host().pool(pool).and_then(|pool| pool.volume(volume)?.path())
+            {
+                disk.pool = pool.to_owned();
+                disk.source = path;
+            }
+        }
+        let persistent = domain.is_persistent()?;
         Ok(Self {
             uuid: domain.uuid()?,
             state: info.state,
             memory: info.max_memory,
             vcpus: info.vcpus.into(),
-            hardware: xml::domain::hardware(&domain.xml(XmlKind::Live)?)?,
+            hardware,
             snapshots: domain.snapshots()?,
             managed_save: domain.has_managed_save().unwrap_or(false),
-            persistent: domain.is_persistent()?,
+            persistent,
+            autostart: persistent && domain.autostart()?,
             name: domain.name().to_owned(),
         })
     }
@@ -75,8 +90,7 @@ impl Subject {
 
     /// Files the target's QEMU must be able to open; an empty drive has none.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
-        let disks = self.hardware.disks.iter().filter(|disk| matches!(disk.kind.as_str(), "file" | "block"));
-        let disks = disks.map(|disk| disk.source.as_str());
+        let disks = self.hardware.disks.iter().filter(|disk| is_local(disk)).map(|disk| disk.source.as_str());
         // A moved definition needs its UEFI variables there; a live move carries them.
         let nvram = (!self.is_live()).then_some(self.hardware.nvram.as_str());
         let boot = self.hardware.boot_files.iter().map(String::as_str);
@@ -87,7 +101,7 @@ impl Subject {
     pub fn writable_files(&self) -> impl Iterator<Item = &str> {
         let disks = self.hardware.disks.iter();
         disks
-            .filter(|disk| matches!(disk.kind.as_str(), "file" | "block") && !disk.read_only)
+            .filter(|disk| is_local(disk) && !disk.read_only)
             .map(|disk| disk.source.as_str())
             .filter(|path| path.starts_with('/'))
     }
@@ -106,6 +120,11 @@ impl Subject {
     }
 }
 
+/// Whether it is a path on the host, whose being shared is to be judged.
+fn is_local(disk: &Disk) -> bool {
+    matches!(disk.kind.as_str(), "file" | "block" | "volume")
+}
+
 /// What decides beside the facts.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
@@ -113,6 +132,8 @@ pub struct Rules {
     pub vouched: Vec<std::path::PathBuf>,
     /// Disks are copied along, so they need not be shared.
     pub copy_storage: bool,
+    /// The name at the target, where it is another one.
+    pub rename: Option<String>,
 }
 
 /// Everything that would stop `subject` from moving from `source` to `target`,
@@ -138,10 +159,19 @@ pub fn blockers(subject: &Subject, source: &HostFacts, target: &HostFacts, rules
              serial number share one)",
         );
     }
-    match target.domains.get(name) {
+    let new_name = rules.rename.as_deref().unwrap_or(name);
+    let twin = target.domains.iter().find(|(known, (uuid, _))| *uuid == subject.uuid && *known != new_name);
+    if let Some((twin, _)) = twin {
+        block(
+            "uuid_taken",
+            format!("{} has a guest called {twin} with the UUID of {name}", target.name),
+            "one of them is a copy; give it a UUID of its own",
+        );
+    }
+    match target.domains.get(new_name) {
         Some((uuid, _)) if *uuid != subject.uuid => block(
             "name_taken",
-            format!("{} has another guest called {name}", target.name),
+            format!("{} has another guest called {new_name}", target.name),
             "rename one of them, or migrate with `rename`",
         ),
         Some((_, true)) => block(
@@ -242,10 +272,34 @@ fn storage_blockers(
         }
         return;
     }
+    for disk in subject.hardware.disks.iter().filter(|disk| !disk.source.is_empty()) {
+        match disk.kind.as_str() {
+            "file" | "block" | "network" => {}
+            "volume" if disk.pool.is_empty() => block(
+                "no_volume",
+                format!("the volume {} of {} was not found on {}", disk.source, subject.name, source.name),
+                "is its pool started?",
+            ),
+            "volume" if target.pools.get(&disk.pool) != Some(&true) => block(
+                "no_pool",
+                format!("no pool {} runs on {}", disk.pool, target.name),
+                "define and start it there first",
+            ),
+            "volume" => {}
+            kind => block(
+                "disk_kind",
+                format!(
+                    "{} has a disk of the kind {kind}, of which kvmsh cannot tell whether it is shared",
+                    subject.name
+                ),
+                "move it with virsh if you know",
+            ),
+        }
+    }
     let copied: BTreeSet<&str> =
         if rules.copy_storage { subject.writable_files().collect() } else { BTreeSet::new() };
     for file in subject.files().filter(|file| !copied.contains(file)) {
-        if matches!(target.files.get(file), Some(None) | None) {
+        if target.file(file).is_none() {
             block(
                 "file_missing",
                 format!("{file} does not exist on {}", target.name),
@@ -257,32 +311,80 @@ fn storage_blockers(
         return;
     }
     for file in subject.writable_files() {
-        let is_vouched = rules.vouched.iter().any(|dir| std::path::Path::new(file).starts_with(dir));
-        let (Some(Some(here)), Some(Some(there))) = (source.files.get(file), target.files.get(file)) else {
-            continue;
-        };
-        // The same name is not the same disk: /dev/sdb is on every host. Its identity decides.
-        let same_device = here.starts_with("block:") && here == there && here != "block:";
-        if same_device || is_vouched || (source.is_shared(file) && target.is_shared(file)) {
-            continue;
+        let (Some(here), Some(there)) = (source.file(file), target.file(file)) else { continue };
+        if let Some((message, hint)) = unshared(file, here, there, source, target, rules) {
+            block("not_shared", message, hint);
         }
-        if here.starts_with("block:") {
-            block(
-                "not_shared",
-                format!("{file} is not known to be the same device on {} and {}", source.name, target.name),
-                "their WWN, LVM UUID or serial numbers differ or are not known (udevadm info); use a LUN or \
-                 volume group that both hosts see",
-            );
-            continue;
-        }
-        let (host, kind) = if source.is_shared(file) { (&target.name, there) } else { (&source.name, here) };
-        block(
-            "not_shared",
-            format!("{file} is on {kind} on {host}, which is not storage that two hosts share"),
-            "if it is the same storage on both all the same, list its directory under [storage] shared in \
-             hosts.toml; or copy the disks along with copy_storage",
-        );
     }
+}
+
+/// Why a disk's file or device is not the same one on both hosts, as far as
+/// facts tell; what is left is put to the proof before the move.
+fn unshared(
+    file: &str,
+    here: &FileFacts,
+    there: &FileFacts,
+    source: &HostFacts,
+    target: &HostFacts,
+    rules: &Rules,
+) -> Option<(String, &'static str)> {
+    if here.is_block() || there.is_block() {
+        // The same name is not the same disk: /dev/sdb is on every host. Its identity decides.
+        let same = here.is_block() && here.identity == there.identity && !here.identity.is_empty();
+        let message =
+            format!("{file} is not known to be the same device on {} and {}", source.name, target.name);
+        let hint = "their WWNs or LVM UUIDs differ or are not known (udevadm info); use a LUN or volume group \
+                    that both hosts see";
+        return (!same).then_some((message, hint));
+    }
+    if here.real != there.real {
+        let message =
+            format!("{file} is {} on {} and {} on {}", here.real, source.name, there.real, target.name);
+        return Some((message, "links must lead to the same place on both hosts"));
+    }
+    if (here.is_shared() && there.is_shared()) || is_vouched(file, rules) {
+        return None;
+    }
+    let (host, kind) =
+        if here.is_shared() { (&target.name, &there.kind) } else { (&source.name, &here.kind) };
+    Some((
+        format!("{file} is on {kind} on {host}, which is not storage that two hosts share"),
+        "if it is the same storage on both all the same, list its directory under [storage] shared in \
+         hosts.toml; or copy the disks along with copy_storage",
+    ))
+}
+
+fn is_vouched(file: &str, rules: &Rules) -> bool {
+    rules.vouched.iter().any(|dir| Path::new(file).starts_with(dir))
+}
+
+/// What has to be proven before the guest may move: the directories in which its
+/// disks really are, unless both hosts have mounted them from the same place.
+/// And whether libvirt has to be told that they are shared, which it sees of
+/// network file systems by itself.
+pub fn proofs(
+    subject: &Subject,
+    source: &HostFacts,
+    target: &HostFacts,
+    rules: &Rules,
+) -> (Vec<PathBuf>, bool) {
+    let mut proofs = BTreeSet::new();
+    let mut vouched = false;
+    if !subject.is_live() || rules.copy_storage {
+        return (Vec::new(), false);
+    }
+    for file in subject.writable_files() {
+        let (Some(here), Some(there)) = (source.file(file), target.file(file)) else { continue };
+        if here.is_block() {
+            continue;
+        }
+        let known = here.is_shared() && there.is_shared();
+        vouched |= !known;
+        if !known || here.identity != there.identity || here.identity.is_empty() {
+            proofs.insert(here.directory());
+        }
+    }
+    (proofs.into_iter().collect(), vouched)
 }
 
 /// Why the target's CPU cannot run the guest, asking libvirt there.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Host;
+use super::memory::Ledger;
 use super::shared::Proofs;
 use crate::gate::{Gate, Journal, Mode};
 use crate::inventory;
@@ -42,6 +43,7 @@ struct Inner {
     gate: Gate,
     hosts: Mutex<HashMap<String, Host>>,
     proofs: Proofs,
+    memory: Ledger,
 }
 
 impl Session {
@@ -49,7 +51,13 @@ impl Session {
     pub fn new(mut settings: Settings) -> Self {
         let journal = std::mem::replace(&mut settings.journal, Journal::off());
         let gate = Gate::new(settings.mode, journal);
-        Self(Arc::new(Inner { settings, gate, hosts: Mutex::default(), proofs: Proofs::default() }))
+        Self(Arc::new(Inner {
+            settings,
+            gate,
+            hosts: Mutex::default(),
+            proofs: Proofs::default(),
+            memory: Ledger::default(),
+        }))
     }
 
     /// The gate that every change passes.
@@ -85,6 +93,11 @@ impl Session {
     /// What was proven of shared storage in this run.
     pub(super) fn proofs(&self) -> &Proofs {
         &self.0.proofs
+    }
+
+    /// What moves under way have been promised.
+    pub(super) fn memory(&self) -> &Ledger {
+        &self.0.memory
     }
 
     /// How hosts' shells are set up.

@@ -7,23 +7,33 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::Host;
-use crate::gate::{Change, Permit};
+use crate::gate::{Change, Outcome, Permit};
 use crate::model::{Class, Fault, finishing};
-use crate::ssh::{self, Command, WriteOptions};
+use crate::ssh::{self, Command, Probe};
 
 /// Directory and the two hosts, in the order of their names.
 type Key = (PathBuf, String, String);
 
-/// What has been proven in this run.
+/// A proof, and when it was made; `None` while there is none.
+type Slot = Arc<Mutex<Option<(Instant, Result<(), Fault>)>>>;
+
+/// How long a proof holds: storage can be mounted and unmounted while a prompt is open.
+const HOLDS: Duration = Duration::from_secs(60);
+
+/// How long each step of a proof may take: a hung NFS server must not hold up everything.
+const STEP: Duration = Duration::from_secs(20);
+
+/// What has been proven lately.
 #[derive(Debug, Default)]
-pub(super) struct Proofs(Mutex<HashMap<Key, Result<(), Fault>>>);
+pub(super) struct Proofs(Mutex<HashMap<Key, Slot>>);
 
 impl Proofs {
-    /// Proves that `dir` is the same storage on `a` and `b`, both ways; once per run.
+    /// Proves that `dir` is the same storage on `a` and `b`, both ways. In a plan
+    /// it only lists that it would.
     ///
     /// # Errors
     /// `not_shared` when one does not see what the other wrote.
@@ -31,47 +41,58 @@ impl Proofs {
         let mut names = [a.name().to_owned(), b.name().to_owned()];
         names.sort();
         let [first, second] = names;
-        let key = (dir.to_owned(), first, second);
+        let slot = {
+            let mut proofs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(proofs.entry((dir.to_owned(), first, second)).or_default())
+        };
         // Held during the proof: the second guest of the same pair waits for the first one's.
-        let mut proofs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(proof) = proofs.get(&key) {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, proof)) = slot.as_ref().filter(|(at, _)| at.elapsed() < HOLDS) {
             return proof.clone();
         }
-        let proof = both_ways(dir, a, b);
-        // What could not be tried may be tried again; a disproof stands.
-        if proof.as_ref().err().is_none_or(|fault| fault.code == "not_shared") {
-            proofs.insert(key, proof.clone());
-        }
+        let proof = match both_ways(dir, a, b) {
+            // A plan proves nothing.
+            Ok(Outcome::Planned) => return Ok(()),
+            Ok(Outcome::Done(())) => Ok(()),
+            Err(fault) if fault.code == "not_shared" => Err(fault),
+            // What could not be tried may be tried again.
+            Err(fault) => return Err(fault),
+        };
+        *slot = Some((Instant::now(), proof.clone()));
         proof
     }
 }
 
-/// How long the removal of a token may take.
-const CLEAR: Duration = Duration::from_secs(10);
-
-fn both_ways(dir: &Path, a: &Host, b: &Host) -> Result<(), Fault> {
+fn both_ways(dir: &Path, a: &Host, b: &Host) -> Result<Outcome<()>, Fault> {
     let change = Change::new(a.name(), "directory", &dir.display().to_string(), "prove sharing of")
         .detail(format!("with {}: a file written on each, read on the other, removed", b.name()));
     a.change(change, |permit| {
         one_way(dir, a, b, permit)?;
         one_way(dir, b, a, permit)
     })
-    .map(drop)
 }
 
 fn one_way(dir: &Path, writer: &Host, reader: &Host, permit: &Permit) -> Result<(), Fault> {
     let path = dir.join(format!(".kvmsh-probe-{}", uuid::Uuid::new_v4())).display().to_string();
     let token = uuid::Uuid::new_v4().to_string();
     let on = |host: &Host, error: ssh::Error| Fault::from(error).on_host(host.name());
-    let written = writer.shell().write(permit, &path, token.as_bytes(), &WriteOptions::default());
-    let seen =
-        written.map_err(|error| on(writer, error)).and_then(|_| match reader.shell().read(&path, 1024) {
-            Ok(bytes) => Ok(bytes == token.as_bytes()),
-            Err(error) if error.kind.code() == "no_such_file" => Ok(false),
-            Err(error) => Err(on(reader, error)),
-        });
+    // Created anew, never written over; synced, so that a client of a network file system has sent it.
+    let script = r#"umask 077; set -C; printf %s "$2" >"$1" && sync -- "$1""#;
+    let write = Command::argv(["sh", "-c", script, "kvmsh", &path, &token]).timeout(Some(STEP));
+    let written = writer.shell().run(permit, &write).map_err(|error| on(writer, error)).and_then(|output| {
+        if output.ok() {
+            return Ok(());
+        }
+        let message = format!("cannot write to {} on {}", dir.display(), writer.name());
+        Err(Fault::new("not_proven", message).on_host(writer.name()).because(output.error_text()))
+    });
+    let read = || reader.shell().probe(&Probe::argv("cat", ["--", &path]).timeout(STEP));
+    let seen = written.and_then(|()| match read() {
+        Ok(output) => Ok(output.ok() && output.stdout == token.as_bytes()),
+        Err(error) => Err(on(reader, error)),
+    });
     // Also after a stop: no file of ours stays behind.
-    let remove = Command::argv(["rm", "-f", "--", &path]).timeout(Some(CLEAR));
+    let remove = Command::argv(["rm", "-f", "--", &path]).timeout(Some(STEP));
     let removed = finishing(|| writer.shell().run(permit, &remove));
     if seen? {
         return removed.map(drop).map_err(|error| on(writer, error));

@@ -13,17 +13,18 @@ impl Host {
     }
 
     /// Runs a command. With `reads_only` the operator says that it changes
-    /// nothing: it then runs in a plan and in a read-only session as well, and
-    /// is not in the journal. `None` in a plan.
+    /// nothing: it then runs in a plan as well, and is not in the journal; a
+    /// read-only session refuses it like any other. `None` in a plan.
     ///
     /// # Errors
     /// `read_only`; faults of the connection; `command_timeout`. A status other than 0 is none.
     pub fn run(&self, command: &Command, reads_only: bool) -> Result<Option<ssh::Output>, Fault> {
-        if reads_only {
-            let run = |permit: &Permit| self.shell().run(permit, command);
-            return self.session().gate().observe(run).map(Some).map_err(|error| self.shell_fault(error));
-        }
         let change = Change::new(self.name(), "command", &command.display(), "run");
+        if reads_only {
+            let run =
+                |permit: &Permit| self.shell().run(permit, command).map_err(|error| self.shell_fault(error));
+            return self.session().gate().observe(change, run).map(Some);
+        }
         let outcome = self.change(change, |permit| self.shell().run(permit, command))?;
         Ok(match outcome {
             Outcome::Done(output) => Some(output),

@@ -1,12 +1,11 @@
 //! From guests and hosts to moves, and several moves at a time.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::facts::{HostFacts, room};
 use super::migrate::Move;
-use super::preflight::{Rules, Subject, blockers, cpu_blockers};
+use super::preflight::{Rules, Subject, blockers, cpu_blockers, proofs};
 use super::{Domain, Host, placement};
 use crate::gate::Scope;
 use crate::model::{Fault, Guest, MigrateOptions, MigrateReport, Room, Unplaced};
@@ -39,8 +38,11 @@ pub struct Plan {
 pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> Result<Plan, Fault> {
     let Some(source) = domains.first().map(Domain::host) else { return Ok(Plan::default()) };
     let (domains, subjects) = gather(domains)?;
-    let rules =
-        Rules { vouched: source.session().inventory().shared.clone(), copy_storage: options.copy_storage };
+    let rules = Rules {
+        vouched: source.session().inventory().shared.clone(),
+        copy_storage: options.copy_storage,
+        rename: options.rename.clone(),
+    };
     // Every host is asked at once: the slowest one decides, not their sum.
     let (here, asked) = std::thread::scope(|scope| {
         let asked: Vec<_> =
@@ -59,6 +61,7 @@ pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> R
             Err(fault) => (Err(fault), nowhere(target)),
         })
         .unzip();
+    let facts = only_once(facts);
     if let [Err(fault)] = facts.as_slice() {
         return Err(fault.clone());
     }
@@ -92,6 +95,9 @@ pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> R
         .map(|assignment| {
             let subject = &subjects[assignment.guest];
             let target = &targets[assignment.host];
+            let there = facts[assignment.host].as_ref().ok();
+            let (proofs, vouched) =
+                there.map(|there| proofs(subject, &here, there, &rules)).unwrap_or_default();
             let hostname =
                 facts[assignment.host].as_ref().map(|fact| fact.hostname.as_str()).unwrap_or_default();
             Move {
@@ -101,7 +107,11 @@ pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> R
                 live: subject.is_live(),
                 persistent: subject.persistent,
                 memory: subject.memory,
-                vouched: vouched_dirs(subject, &here, &rules),
+                autostart: subject.autostart,
+                demand: subject.demand(),
+                proofs,
+                vouched,
+                copy_storage: rules.copy_storage,
                 resolvable: here.resolved.contains(hostname),
             }
         })
@@ -132,12 +142,31 @@ fn gather(domains: &[Domain]) -> Result<(Vec<Domain>, Vec<Subject>), Fault> {
     Ok(kept)
 }
 
+/// A host that is listed twice, under one name or two, has its memory only once.
+fn only_once(facts: Vec<Result<HostFacts, Fault>>) -> Vec<Result<HostFacts, Fault>> {
+    let mut seen: HashMap<String, String> = HashMap::new();
+    let once = |fact: Result<HostFacts, Fault>| {
+        let fact = fact?;
+        let id = if fact.uuid.is_empty() { fact.name.clone() } else { fact.uuid.clone() };
+        match seen.insert(id, fact.name.clone()) {
+            None => Ok(fact),
+            Some(first) => {
+                Err(Fault::new("same_host", format!("{} is the host {first} once more", fact.name))
+                    .class(crate::model::Class::Refused)
+                    .on_host(fact.name))
+            }
+        }
+    };
+    facts.into_iter().map(once).collect()
+}
+
 fn defect() -> Fault {
     Fault::new("defect", "a thread of kvmsh ended badly")
 }
 
 fn ask_target(target: &Host, subjects: &[Subject]) -> Result<(HostFacts, Room), Fault> {
-    Ok((HostFacts::gather(target, subjects)?, room(target)?))
+    let promised = target.session().memory().promised(target);
+    Ok((HostFacts::gather(target, subjects)?, room(target, &promised)?))
 }
 
 fn nowhere(target: &Host) -> Room {
@@ -179,26 +208,10 @@ fn all_cpu_blockers(
         .collect()
 }
 
-/// The vouched directories that hold disks which libvirt would not take as shared.
-fn vouched_dirs(subject: &Subject, here: &HostFacts, rules: &Rules) -> Vec<PathBuf> {
-    if !subject.is_live() || rules.copy_storage {
-        return Vec::new();
-    }
-    let mut dirs: Vec<PathBuf> = Vec::new();
-    for file in subject.writable_files() {
-        let known_shared = here.is_shared(file);
-        let dir = rules.vouched.iter().find(|dir| std::path::Path::new(file).starts_with(dir));
-        if let Some(dir) = dir.filter(|dir| !known_shared && !dirs.contains(dir)) {
-            dirs.push(dir.clone());
-        }
-    }
-    dirs
-}
-
 /// How many guests move at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Off one source and onto one target; more only share the same link.
+    /// In all; more only share the same link.
     pub parallel: usize,
 }
 

@@ -1,6 +1,7 @@
 //! The engine: limits, stops, output, everything bound.
 
 use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rhai::packages::{Package, StandardPackage};
 use rhai::{Dynamic, Engine, OptimizationLevel};
@@ -8,6 +9,7 @@ use rhai::{Dynamic, Engine, OptimizationLevel};
 use super::bind;
 use super::error::ScriptFault;
 use super::modules::Modules;
+use crate::model::{Fault, Progress};
 use crate::ops::Session;
 
 /// How many operations pass between two looks at the cancel token.
@@ -39,7 +41,7 @@ impl Lookup {
 }
 
 /// Builds the engine for a run.
-pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup) -> Engine {
+pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup, printer: &Printer) -> Engine {
     let mut engine = Engine::new_raw();
     engine.set_max_strings_interned(INTERNED);
     engine.register_global_module(match lookup {
@@ -64,9 +66,10 @@ pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup) -> Engi
         if operations % LOOK_EVERY != 0 {
             return None;
         }
-        cancel.stopped().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
+        cancel.cut_short().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
     });
-    engine.on_print(print);
+    let printer = printer.clone();
+    engine.on_print(move |text| printer.print(text));
     engine.on_debug(|text, source, position| {
         let source = source.unwrap_or("script");
         let _ = writeln!(std::io::stderr(), "{source}:{position:?}: {text}");
@@ -75,11 +78,29 @@ pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup) -> Engi
     engine
 }
 
-/// A line of data from a script.
-pub(super) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    // Whoever read our output has gone: nobody is left to tell.
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+/// Where a script's lines of data go. Once stdout cannot be written, what
+/// follows is dropped: a script in the middle of its work goes on to its end.
+#[derive(Debug, Clone)]
+pub(super) struct Printer {
+    progress: Arc<dyn Progress>,
+    broken: Arc<Mutex<Option<Fault>>>,
+}
+
+impl Printer {
+    pub(super) fn new(session: &Session) -> Self {
+        Self { progress: session.progress().clone(), broken: Arc::default() }
+    }
+
+    fn print(&self, text: &str) {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        if broken.is_none() {
+            *broken = self.progress.print(&format!("{text}\n")).err();
+        }
+    }
+
+    /// Why output is missing, if not because its reader has gone: `… | head` has what it wanted.
+    pub(super) fn lost(&self) -> Option<Fault> {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.take_if(|fault| fault.code != "stdout_closed")
     }
 }

@@ -7,8 +7,7 @@ use rhai::{Array, Dynamic, ImmutableString, Map};
 use super::error::{Outcome, misuse};
 use crate::model::{Bytes, Fault};
 
-/// An option map under examination. Every key must be asked for, or be known
-/// not to apply, before [`Options::finish`].
+/// An option map all of whose keys are known.
 pub(super) struct Options {
     function: &'static str,
     known: &'static [&'static str],

@@ -3,7 +3,7 @@
 use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, Module, Scope};
 
 use super::bind::Exit;
-use super::engine::Lookup;
+use super::engine::{Lookup, Printer};
 use super::help::{self, Index};
 use super::modules::{Modules, Texts};
 use super::{diagnose, engine, incomplete, line, show};
@@ -32,6 +32,7 @@ pub enum End {
 /// line are there for the next.
 pub struct Runner {
     engine: Engine,
+    printer: Printer,
     scope: Scope<'static>,
     texts: Texts,
     modules: Modules,
@@ -57,8 +58,9 @@ impl Runner {
     fn with(session: &Session, lookup: Lookup) -> Self {
         let texts = Texts::default();
         let modules = Modules::new(texts.clone());
-        let engine = engine::build(session, modules.clone(), lookup);
-        Self { engine, scope: Scope::new(), texts, modules }
+        let printer = Printer::new(session);
+        let engine = engine::build(session, modules.clone(), lookup, &printer);
+        Self { engine, printer, scope: Scope::new(), texts, modules }
     }
 
     /// A runner for lines at the prompt: `it` is the last result, `last_error` the last error.
@@ -165,10 +167,13 @@ impl Runner {
     }
 
     fn end(&self, source: &Source, result: Result<Data, Box<EvalAltResult>>) -> Result<End, Diagnosis> {
+        let lost = self.printer.lost();
         match result {
-            Ok(value) => Ok(End::Value(value)),
+            Ok(value) => lost.map_or(Ok(End::Value(value)), |fault| Err(fault.into())),
             Err(error) => match exit_code(&error) {
-                Some(code) => Ok(End::Exit(code)),
+                Some(code) => {
+                    lost.filter(|_| code == 0).map_or(Ok(End::Exit(code)), |fault| Err(fault.into()))
+                }
                 None => Err(self.diagnose(source, error)),
             },
         }

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::term::{self, Term};
 use super::visible;
-use crate::model::{Progress, Step, Task};
+use crate::model::{Fault, Progress, Step, Task};
 use line::{Look, State};
 
 /// Where nobody watches, a task is heard of this often: a log stays readable,
@@ -90,6 +90,12 @@ impl Progress for Bars {
         }
         let line = visible::lines(line);
         self.suspend(&mut || super::say(&line));
+    }
+
+    fn print(&self, text: &str) -> Result<(), Fault> {
+        let mut printed = Ok(());
+        self.suspend(&mut || printed = super::print(text));
+        printed
     }
 
     fn suspend(&self, f: &mut dyn FnMut()) {

@@ -143,6 +143,7 @@ impl From<XmlDisk> for Disk {
             device: if disk.device.is_empty() { "disk".into() } else { disk.device },
             kind: disk.kind,
             source: source.file.or(source.dev).or(source.dir).or(named).unwrap_or_default(),
+            pool: String::new(),
             format,
             cache,
             read_only: disk.readonly.is_some(),

@@ -7,8 +7,10 @@ mod connect;
 mod demo;
 mod deps;
 mod docs;
+mod ends;
 mod evacuate;
 mod faults;
+mod gate;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;

@@ -3,18 +3,26 @@
 use rhai::plugin::*;
 use rhai::{Dynamic, FnPtr, ImmutableString};
 
-use super::super::engine;
 use super::super::error::Outcome;
 use super::super::help::Index;
+use super::session;
+
+/// Prints a page; that its reader has gone, as in `… | head`, is no failure.
+fn print(ctx: &NativeCallContext<'_>, page: &str) -> Outcome<()> {
+    match session(ctx)?.progress().print(&format!("{page}\n")) {
+        Err(fault) if fault.code != "stdout_closed" => Err(fault.into()),
+        _ => Ok(()),
+    }
+}
 
 #[export_module(manifest)]
 pub(super) mod functions {
     /// Lists objects, functions and modules.
     ///
     /// Example: `help()`
-    #[rhai_fn(name = "help")]
-    pub fn help(ctx: NativeCallContext<'_>) {
-        engine::print(&Index::new(ctx.engine(), Some(&ctx)).overview());
+    #[rhai_fn(name = "help", return_raw)]
+    pub fn help(ctx: NativeCallContext<'_>) -> Outcome<()> {
+        print(&ctx, &Index::new(ctx.engine(), Some(&ctx)).overview())
     }
 
     /// Explains a word, or what a value is.
@@ -31,7 +39,6 @@ pub(super) mod functions {
         let text = topic.read_lock::<ImmutableString>().map(|text| text.to_string());
         let function = || topic.read_lock::<FnPtr>().map(|f| f.fn_name().to_owned());
         let kind = || ctx.engine().map_type_name(topic.type_name()).to_owned();
-        engine::print(&index.page(&text.or_else(function).unwrap_or_else(kind))?);
-        Ok(())
+        print(&ctx, &index.page(&text.or_else(function).unwrap_or_else(kind))?)
     }
 }

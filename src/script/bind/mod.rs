@@ -55,7 +55,11 @@ fn session(ctx: &NativeCallContext<'_>) -> Outcome<Session> {
 }
 
 /// Runs `f` so that the journal knows which line of which script asked for it.
-fn at<T>(ctx: &NativeCallContext<'_>, f: impl FnOnce() -> T) -> T {
+/// A script that was stopped changes nothing more.
+fn at<T>(ctx: &NativeCallContext<'_>, f: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    if let Ok(session) = session(ctx) {
+        session.cancel().check()?;
+    }
     let script = ctx.call_source().unwrap_or("script").to_owned();
     Scope::at(Origin { script, line: ctx.call_position().line().unwrap_or(0) }).enter(f)
 }

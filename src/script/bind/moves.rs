@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, Map};
 use super::super::error::{Outcome, ScriptFault, misuse};
 use super::super::options::{Options, type_word};
 use super::super::show;
-use super::{at, domains_of, host_of};
+use super::{at, domains_of, host_of, session};
 use crate::model::{Bytes, Class, Fault, MigrateOptions, MigrateReport};
 use crate::ops::migrate::into_result;
 use crate::ops::transfer::{Limits, plan, run};
@@ -151,6 +151,9 @@ pub(super) mod functions {
     /// downtime_ms, error}`; `verdict` is what both daemons said afterwards: `"moved"`, `"stayed"`,
     /// `"both"`, `"nowhere"` or `"unknown"`; `error` is `()` where it went well. In a plan: empty.
     ///
+    /// After a Ctrl-C or `--timeout` the script has some seconds to tell what became of the guests; it can
+    /// change nothing more, and ends with exit code 130 or 124.
+    ///
     /// Options: `parallel` (4), `bandwidth` (a size per second and guest, for instance `"100MiB"`), `auto_converge`,
     /// `post_copy`, `connections` (multifd), `copy_storage`, `max_downtime_ms` (libvirt: 300), `keep_source`,
     /// `transient`, `timeout` (seconds per guest).
@@ -169,7 +172,9 @@ pub(super) mod functions {
             })
             .collect::<Outcome<Vec<Move>>>()?;
         let limits = Limits { parallel: usize::try_from(parallel).unwrap_or(1) };
-        let reports = at(&ctx, || run(&moves, &migrate, limits));
+        let reports = at(&ctx, || Ok(run(&moves, &migrate, limits)))?;
+        // What became of each guest is told even after a Ctrl-C; nothing else is begun then.
+        session(&ctx)?.cancel().let_tell();
         Ok(reports.iter().map(show::report).collect())
     }
 

@@ -93,7 +93,7 @@ pub(super) mod functions {
     ///
     /// Options: `stdin` (a text or blob), `timeout` (seconds, 600), `sudo` (`false`),
     /// `check` (`true`: a status other than 0 is an error), `changes` (`true`; with `false` you say that the
-    /// command changes nothing, so it runs under `--plan` and `--read-only` as well).
+    /// command changes nothing, so it runs under `--plan` as well).
     ///
     /// Example: `host("test:///default").run("exit 3", #{check: false, changes: false}).status`
     #[rhai_fn(name = "run", return_raw, pure)]
