@@ -7,19 +7,25 @@ use crate::lab::Lab;
 /// How much resident memory may grow over 100,000 calls.
 const GROWTH: i64 = 2 << 20;
 
-/// 20,000 rounds of five calls each, after a warm-up of 2,000 rounds; what it prints is the growth in bytes. The
-/// process reads its own size.
+/// 2,000 rounds of fifty calls each, after a warm-up of 200; what it prints is the growth in bytes. The process reads
+/// its own size. Figures come from QEMU itself and take 40 times as long as the rest, so there is one call for them.
 const ROUNDS: &str = r#"
     let h = host("qemu:///system");
     let d = h.domain("web1");
-    let round = || { d.state; d.info; d.job; h.stats(); h.domains(); };
+    let rounds = |count| {
+        for round in 0..count {
+            h.stats();
+            h.domains();
+            for n in 0..12 { d.state; d.info; d.job; d.xml; }
+        }
+    };
     let resident = || {
         let line = h.read("/proc/" + args[0] + "/status").split("\n").filter(|l| l.starts_with("VmRSS:"))[0];
         parse_int(line.split(" ").filter(|word| word != "")[1]) * 1024
     };
-    for n in 0..2000 { round.call(); }
+    rounds.call(200);
     let before = resident.call();
-    for n in 0..20000 { round.call(); }
+    rounds.call(2000);
     print(resident.call() - before);
 "#;
 
@@ -37,5 +43,6 @@ fn a_hundred_thousand_questions_leave_memory_as_it_was() {
     asking.args(["-c", r#"exec /root/kvmsh -c "$0" $$"#, ROUNDS]);
     let output = lab.run(asking, Duration::from_secs(240));
     let growth: i64 = output.ends(0).stdout.trim().parse().unwrap();
+    eprintln!("resident memory grew by {growth} bytes");
     assert!(growth < GROWTH, "resident memory grew by {growth} bytes");
 }
