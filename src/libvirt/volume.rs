@@ -20,7 +20,7 @@ impl Connection {
     /// The volume at this path, in whichever running pool.
     ///
     /// # Errors
-    /// `no_storage_vol`.
+    /// `no_storage_volume`.
     pub fn volume_by_path(&self, path: &str) -> Result<Volume, Error> {
         let path = path.to_owned();
         let volume = self.call(move |c| c.lookup_storage_vol_by_path(&path))?;
@@ -32,7 +32,7 @@ impl Pool {
     /// The volume of this name.
     ///
     /// # Errors
-    /// `no_storage_vol`.
+    /// `no_storage_volume`.
     pub fn volume(&self, name: &str) -> Result<Volume, Error> {
         let name = name.to_owned();
         let volume = self.ask(move |p| p.lookup_storage_vol_by_name(&name))?;
@@ -87,7 +87,7 @@ impl Volume {
     /// Path on the host.
     ///
     /// # Errors
-    /// `no_storage_vol`.
+    /// `no_storage_volume`.
     pub fn path(&self) -> Result<String, Error> {
         self.ask(StorageVol::path)
     }
@@ -103,7 +103,7 @@ impl Volume {
     /// Kind and sizes.
     ///
     /// # Errors
-    /// `no_storage_vol`.
+    /// `no_storage_volume`.
     pub fn info(&self) -> Result<VolumeInfo, Error> {
         let info = self.ask(StorageVol::info)?;
         Ok(VolumeInfo {
@@ -116,7 +116,7 @@ impl Volume {
     /// The XML.
     ///
     /// # Errors
-    /// `no_storage_vol`.
+    /// `no_storage_volume`.
     pub fn xml(&self) -> Result<String, Error> {
         self.ask(move |v| v.xml_desc(0))
     }
