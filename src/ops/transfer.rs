@@ -1,14 +1,14 @@
 //! From guests and hosts to moves, and several moves at a time.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::facts::{HostFacts, room};
 use super::migrate::Move;
 use super::preflight::{Rules, Subject, blockers, cpu_blockers, proofs};
 use super::{Domain, Host, placement};
 use crate::gate::Scope;
-use crate::model::{Fault, Guest, MigrateOptions, MigrateReport, Room, Unplaced};
+use crate::model::{Bytes, Fault, Guest, MigrateOptions, MigrateReport, Room, Unplaced};
 
 /// A guest that goes nowhere.
 #[derive(Debug, Clone)]
@@ -128,15 +128,23 @@ pub fn plan(domains: &[Domain], targets: &[Host], options: &MigrateOptions) -> R
 
 /// What is to be known of the guests; one that has vanished meanwhile is left out.
 fn gather(domains: &[Domain]) -> Result<(Vec<Domain>, Vec<Subject>), Fault> {
+    // A daemon serves 5 requests of a client at a time; one stays free.
+    const AT_ONCE: usize = 4;
     let mut kept = (Vec::new(), Vec::new());
-    for domain in domains {
-        match Subject::of(domain) {
-            Ok(subject) => {
-                kept.0.push(domain.clone());
-                kept.1.push(subject);
+    for some in domains.chunks(AT_ONCE) {
+        let asked: Vec<Result<Subject, Fault>> = std::thread::scope(|scope| {
+            let asked: Vec<_> = some.iter().map(|domain| scope.spawn(|| Subject::of(domain))).collect();
+            asked.into_iter().map(|asked| asked.join().unwrap_or_else(|_| Err(defect()))).collect()
+        });
+        for (domain, subject) in some.iter().zip(asked) {
+            match subject {
+                Ok(subject) => {
+                    kept.0.push(domain.clone());
+                    kept.1.push(subject);
+                }
+                Err(fault) if fault.code == "no_domain" && domains.len() > 1 => {}
+                Err(fault) => return Err(fault),
             }
-            Err(fault) if fault.code == "no_domain" && domains.len() > 1 => {}
-            Err(fault) => return Err(fault),
         }
     }
     Ok(kept)
@@ -211,8 +219,56 @@ fn all_cpu_blockers(
 /// How many guests move at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// In all; more only share the same link.
+    /// In all.
     pub parallel: usize,
+    /// The memory of all that are under way, if that is limited; one always moves.
+    pub in_flight: Option<Bytes>,
+}
+
+/// Eight at a time, as vSphere allows on a 10 Gb/s link, and no more than 16 GiB
+/// under way: idle small guests fill each other's pauses, while large ones would
+/// only share the same link, and those that write would never get done.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { parallel: 8, in_flight: Some(Bytes(16 << 30)) }
+    }
+}
+
+/// Moves that wait, and what is under way.
+struct Queue<'a> {
+    moves: &'a [Move],
+    limits: Limits,
+    state: Mutex<(VecDeque<usize>, Bytes, usize)>,
+    freed: Condvar,
+}
+
+impl Queue<'_> {
+    fn weight(&self, at: usize) -> Bytes {
+        if self.moves[at].live { self.moves[at].memory } else { Bytes::default() }
+    }
+
+    /// The next move that may begin; waits until there is room for it.
+    fn next(&self) -> Option<usize> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let at = *state.0.front()?;
+            let sum = state.1.saturating_add(self.weight(at));
+            if state.2 == 0 || self.limits.in_flight.is_none_or(|limit| sum <= limit) {
+                state.0.pop_front();
+                state.1 = sum;
+                state.2 += 1;
+                return Some(at);
+            }
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn done(&self, at: usize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 = state.1.saturating_sub(self.weight(at));
+        state.2 -= 1;
+        self.freed.notify_all();
+    }
 }
 
 /// Makes the moves, several at a time. One that fails never stops the others;
@@ -220,14 +276,15 @@ pub struct Limits {
 ///
 /// Returns what became of each, in the order of `moves`; in a plan nothing.
 pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<MigrateReport> {
-    let waiting: Mutex<VecDeque<usize>> = Mutex::new((0..moves.len()).collect());
+    let waiting = (0..moves.len()).collect();
+    let queue =
+        Queue { moves, limits, state: Mutex::new((waiting, Bytes::default(), 0)), freed: Condvar::new() };
     let reports: Mutex<Vec<Option<MigrateReport>>> = Mutex::new(vec![None; moves.len()]);
     let scope_of_work = Scope::current();
     let work = || {
-        loop {
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(at) = next else { return };
+        while let Some(at) = queue.next() {
             let report = run_one(&moves[at], options);
+            queue.done(at);
             reports.lock().unwrap_or_else(PoisonError::into_inner)[at] = report;
         }
     };
@@ -236,9 +293,6 @@ pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<Migr
         moves.first().is_some_and(|one| one.domain.host().session().gate().mode() == crate::gate::Mode::Plan);
     let workers = if planning { 1 } else { limits.parallel.clamp(1, moves.len().max(1)) };
     std::thread::scope(|scope| {
-        if !planning {
-            warm_up(moves, workers, scope);
-        }
         for _ in 0..workers {
             scope.spawn(|| scope_of_work.enter(work));
         }
@@ -246,23 +300,37 @@ pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<Migr
     reports.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
 }
 
-/// Opens what the first moves will need, all at once instead of one after the
+/// On how many hosts connections for migrations are opened ahead; on more it
+/// would cost log-ins that may never be used.
+const AHEAD: usize = 4;
+
+/// Opens the connections to these hosts, all at once instead of one after the
 /// other. What fails here fails again, and is reported, where it is needed.
-fn warm_up<'scope, 'env>(
-    moves: &'env [Move],
-    workers: usize,
-    scope: &'scope std::thread::Scope<'scope, 'env>,
-) {
-    if let Some(first) = moves.first() {
-        scope.spawn(|| drop(first.domain.host().stats_connection()));
-    }
-    for one in &moves[..workers] {
-        scope.spawn(|| {
-            std::thread::scope(|both| {
-                both.spawn(|| drop(one.target.migration_place()));
-                drop(one.domain.host().migration_place());
-            });
-        });
+pub fn connect(hosts: &[Host]) {
+    std::thread::scope(|scope| {
+        for host in hosts {
+            scope.spawn(|| drop(host.connection()));
+            scope.spawn(|| drop(host.shell().connect()));
+        }
+    });
+}
+
+/// Begins to open the connections for so many migrations at a time off the
+/// first host, and does not wait for them.
+pub fn expect_migrations(hosts: &[Host], at_a_time: usize) {
+    // Without a thread it is opened later, by whoever needs it.
+    let begin = |open: Box<dyn FnOnce() + Send>| drop(std::thread::Builder::new().spawn(open));
+    for (at, host) in hosts.iter().enumerate() {
+        let source = host.clone();
+        if at == 0 {
+            begin(Box::new(move || drop(source.stats_connection())));
+        } else if hosts.len() > AHEAD {
+            break;
+        }
+        for _ in 0..at_a_time {
+            let host = host.clone();
+            begin(Box::new(move || drop(host.migration_place())));
+        }
     }
 }
 

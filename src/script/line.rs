@@ -151,7 +151,7 @@ mod tests {
         let mut prompt = Prompt::new();
         prompt.gives(r#"import "std/evacuate" as ev; let d = demo;"#, json!(null));
         prompt.gives(
-            "fn sum() { ev::summary(demo, #{moved: 1, definitions: 0, left: 0, seconds: 1.0}) }",
+            "fn sum() { ev::summary(demo, #{moved: 1, definitions: 0, left: 0, off: 0, seconds: 1.0}) }",
             json!(null),
         );
         prompt.gives("sum()", json!("test:///default is empty: 1 moved live, 0 left behind (1.0 s)"));

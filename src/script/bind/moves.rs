@@ -9,7 +9,7 @@ use super::super::show;
 use super::{at, domains_of, host_of, session};
 use crate::model::{Bytes, Class, Fault, MigrateOptions, MigrateReport};
 use crate::ops::migrate::into_result;
-use crate::ops::transfer::{Limits, plan, run};
+use crate::ops::transfer::{Limits, connect, expect_migrations, plan, run};
 use crate::ops::{Domain, Host};
 
 /// What concerns one guest.
@@ -40,10 +40,6 @@ const TRANSFER: &[&str] = &[
     "transient",
     "timeout",
 ];
-
-/// How many guests move at a time where the script does not say: idle guests
-/// gain from filling each other's pauses, busy ones lose by sharing the link.
-const DEFAULT_PARALLEL: u64 = 4;
 
 fn read(options: &Options) -> Outcome<MigrateOptions> {
     let connections = options.count("connections")?;
@@ -83,7 +79,7 @@ pub(super) fn migrate_one(
     if let Some(blocked) = plan.blocked.first() {
         return Err(refusal(domain, target, &blocked.reasons));
     }
-    let reports = run(&plan.moves, options, Limits { parallel: 1 });
+    let reports = run(&plan.moves, options, Limits { parallel: 1, in_flight: None });
     reports.into_iter().next().map(into_result).transpose()
 }
 
@@ -154,13 +150,17 @@ pub(super) mod functions {
     /// After a Ctrl-C or `--timeout` the script has some seconds to tell what became of the guests; it can
     /// change nothing more, and ends with exit code 130 or 124.
     ///
-    /// Options: `parallel` (4), `bandwidth` (a size per second and guest, for instance `"100MiB"`), `auto_converge`,
+    /// Options: `parallel` (8, and at most 16 GiB of guests under way; with a number just that many), `bandwidth` (a size per second and guest, for instance `"100MiB"`), `auto_converge`,
     /// `post_copy`, `connections` (multifd), `copy_storage`, `max_downtime_ms` (libvirt: 300), `keep_source`,
     /// `transient`, `timeout` (seconds per guest).
     #[rhai_fn(name = "transfer", return_raw)]
     pub fn transfer(ctx: NativeCallContext<'_>, moves: Array, options: Map) -> Outcome<Array> {
         let options = Options::new("transfer", TRANSFER, options)?;
-        let parallel = options.count("parallel")?.unwrap_or(DEFAULT_PARALLEL).clamp(1, 64);
+        let limits = match options.count("parallel")? {
+            // Who names a number means it.
+            Some(n) => Limits { parallel: usize::try_from(n.clamp(1, 64)).unwrap_or(1), in_flight: None },
+            None => Limits::default(),
+        };
         let migrate = read(&options)?;
         let moves = moves
             .iter()
@@ -171,11 +171,27 @@ pub(super) mod functions {
                 }
             })
             .collect::<Outcome<Vec<Move>>>()?;
-        let limits = Limits { parallel: usize::try_from(parallel).unwrap_or(1) };
         let reports = at(&ctx, || Ok(run(&moves, &migrate, limits)))?;
         // What became of each guest is told even after a Ctrl-C; nothing else is begun then.
         session(&ctx)?.cancel().let_tell();
         Ok(reports.iter().map(show::report).collect())
+    }
+
+    /// Opens the connections to hosts (an array of Hosts or names) now, all at once, instead of each when it is
+    /// first used. Never throws: what is wrong with a host is told where it is used.
+    ///
+    /// Options: `migrations` (0): so many guests will soon move from the first of the hosts to the others at a
+    /// time; what that needs is opened in the background.
+    ///
+    /// Example: `connect([host("test:///default")], #{})`
+    #[rhai_fn(name = "connect", return_raw)]
+    pub fn connect_now(ctx: NativeCallContext<'_>, hosts: Array, options: Map) -> Outcome<()> {
+        let options = Options::new("connect", &["migrations"], options)?;
+        let migrations = options.count("migrations")?.unwrap_or(0).min(64);
+        let hosts = hosts.iter().map(|value| host_of(&ctx, "connect", value)).collect::<Outcome<Vec<_>>>()?;
+        connect(&hosts);
+        expect_migrations(&hosts, usize::try_from(migrations).unwrap_or(0));
+        Ok(())
     }
 
     /// The guest.
