@@ -177,8 +177,9 @@ pub(super) mod functions {
         Ok(reports.iter().map(show::report).collect())
     }
 
-    /// Opens the connections to hosts (an array of Hosts or names) now, all at once, instead of each when it is
-    /// first used. Never throws: what is wrong with a host is told where it is used.
+    /// Opens the connections to `hosts` now, all at once, instead of each when it is first used.
+    ///
+    /// `hosts`: an array of Hosts or names. Never throws: what is wrong with a host is told where it is used.
     ///
     /// Options: `migrations` (0): so many guests will soon move from the first of the hosts to the others at a
     /// time; what that needs is opened in the background.
