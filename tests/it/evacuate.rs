@@ -4,7 +4,8 @@ use std::fs;
 
 use crate::lab::Lab;
 use crate::scene::{
-    HOSTS, active, assert_no_file_left, defined, evacuate, journal, pair, run_code, wait_settled,
+    HOSTS, active, assert_no_file_left, defined, edit_inventory, evacuate, journal, pair, run_code,
+    wait_settled,
 };
 
 /// The autostart mark of a guest, as virsh says it.
@@ -12,14 +13,6 @@ fn autostarts(lab: &Lab, host: &str, guest: &str) -> bool {
     lab.virsh(host, &["dominfo", guest])
         .lines()
         .any(|line| line.starts_with("Autostart:") && line.ends_with("enable"))
-}
-
-/// Replaces a text in the lab's inventory, which must have it.
-fn edit_inventory(lab: &Lab, old: &str, new: &str) {
-    let path = lab.dir().join("hosts.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(old), "{text}");
-    fs::write(&path, text.replace(old, new)).unwrap();
 }
 
 /// Leaves `mib` MiB for guests on h2-b.

@@ -23,3 +23,4 @@ mod scripts;
 mod secrets;
 mod ssh;
 mod sshd;
+mod traps;

@@ -184,6 +184,14 @@ done
 pgrep -c -f '^/usr/bin/qemu-system-x86_64 -name guest=' || :
 "#;
 
+/// Replaces a text in the lab's inventory, which must have it.
+pub fn edit_inventory(lab: &Lab, old: &str, new: &str) {
+    let path = lab.dir().join("hosts.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{text}");
+    std::fs::write(&path, text.replace(old, new)).unwrap();
+}
+
 /// Fails if kvmsh has left files of its own on the shared storage.
 #[track_caller]
 pub fn assert_no_file_left(lab: &Lab) {
