@@ -153,6 +153,13 @@ impl Gate {
         (result, changes)
     }
 
+    /// Whether the plan of this thread lists this very change already, from whichever line of script.
+    pub fn is_planned(&self, change: &Change) -> bool {
+        let plan = Scope::current().plan.unwrap_or_else(|| self.plan.clone());
+        let listed = plan.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.iter().any(|known| Change { origin: change.origin.clone(), ..known.clone() } == *change)
+    }
+
     /// Takes the changes that `--plan` has collected so far.
     pub fn take_plan(&self) -> Vec<Change> {
         std::mem::take(&mut *self.plan.lock().unwrap_or_else(PoisonError::into_inner))
