@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::watch::{POLL, Watch, seconds};
 use super::{Domain, Host};
-use crate::gate::{Change, Mode, Outcome, Permit};
+use crate::gate::{Change, Outcome, Permit};
 use crate::libvirt::{self, MigrateCall};
 use crate::model::{
     Answer, Bytes, Class, DomainState, Fault, MigrateOptions, MigrateReport, Step, Task, Verdict,
@@ -111,7 +111,7 @@ impl Move {
 
     /// libvirt carries the definition, not the mark to start with the host.
     fn restore_autostart(&self, name: &str, options: &MigrateOptions) -> Result<(), Fault> {
-        if !self.autostart || options.transient || source_mode(&self.target) != Mode::Apply {
+        if !self.autostart || options.transient {
             return Ok(());
         }
         finishing(|| self.target.domain(name)?.set_autostart(true)).map_err(|fault| {
@@ -252,10 +252,6 @@ impl Move {
     }
 }
 
-fn source_mode(host: &Host) -> Mode {
-    host.session().gate().mode()
-}
-
 fn final_step(report: &MigrateReport, memory: Bytes) -> Step {
     let note = match (&report.error, report.downtime) {
         (Some(fault), _) => fault.to_string(),
@@ -282,14 +278,4 @@ pub fn into_result(report: MigrateReport) -> Result<MigrateReport, Fault> {
         None => Ok(report),
         Some(fault) => Err(fault.clone()),
     }
-}
-
-/// The class of fault that a set of ended moves comes to.
-pub fn class_of(reports: &[MigrateReport]) -> Option<Class> {
-    let failed: Vec<_> = reports.iter().filter_map(|report| report.error.as_ref()).collect();
-    let stopped = failed
-        .iter()
-        .map(|fault| fault.class)
-        .find(|class| matches!(class, Class::Interrupted | Class::TimedOut));
-    stopped.or_else(|| (!failed.is_empty()).then_some(Class::Partial))
 }
