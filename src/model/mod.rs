@@ -1,5 +1,6 @@
 //! Plain types that every layer shares. No I/O, no libvirt, no SSH, no Rhai.
 
+pub mod base64;
 pub mod bytes;
 pub mod cancel;
 pub mod data;

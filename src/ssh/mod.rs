@@ -6,7 +6,6 @@
 
 mod advice;
 mod auth;
-mod base64;
 mod cksum;
 mod command;
 mod config;
@@ -32,7 +31,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-pub use command::{Command, Exit, OUTPUT_LIMIT, Output, Probe};
+pub use command::{Command, Exit, OUTPUT_LIMIT, Output, Probe, shell_line};
 pub use config::SshConfig;
 pub use error::{Error, FileError, Kind};
 pub use facts::Facts;

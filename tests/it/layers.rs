@@ -147,7 +147,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("libvirt", &["gate", "model", "xml"]),
     ("ssh", &["gate", "model"]),
     ("ops", &["gate", "inventory", "libvirt", "model", "netconf", "ssh", "xml"]),
-    ("script", &["gate", "inventory", "libvirt", "model", "ops", "ssh", "xml"]),
+    ("script", &["gate", "inventory", "libvirt", "model", "netconf", "ops", "ssh", "xml"]),
     ("repl", &["gate", "inventory", "model", "ops", "script", "ui"]),
     ("cli", &["gate", "inventory", "model", "ops", "repl", "script", "ui"]),
 ];
