@@ -30,7 +30,7 @@ role_watch() {
     record_self "$DIR/watch"
     setpriv --pdeathsig KILL -- \
         unshare --fork --pid --net --ipc --mount --propagation slave --kill-child=KILL -- \
-        "$HERE/lab" @switch "$DIR" &
+        "$HERE/$PROGRAM" @switch "$DIR" &
     switch=$!
     if [[ $owner == - ]]; then
         wait "$switch" || :
@@ -56,7 +56,7 @@ role_switch() {
     # The switch needs no address: it only joins the ports.
     ip link add switch type bridge
     ip link set switch up
-    unshare --mount --propagation slave --uts --net -- "$HERE/lab" @controller "$DIR" >"$DIR/controller/log" 2>&1 &
+    unshare --mount --propagation slave --uts --net -- "$HERE/$PROGRAM" @controller "$DIR" >"$DIR/controller/log" 2>&1 &
     local host control
     for host in "$DIR"/hosts/*; do power_on "${host##*/}"; done
     # `lab boot` writes the name of a host here. Waiting for one, this is the lab's init (see be_init).
@@ -68,7 +68,7 @@ role_switch() {
 
 power_on() {
     unshare --fork --pid --net --mount --uts --ipc --kill-child=KILL -- \
-        "$HERE/lab" @host "$DIR" "$1" >>"$DIR/hosts/$1/log" 2>&1 &
+        "$HERE/$PROGRAM" @host "$DIR" "$1" >>"$DIR/hosts/$1/log" 2>&1 &
 }
 
 # plug_in PORT ADDRESS: joins this network namespace to the switch. Runs while /proc is still that of the machine, so
