@@ -78,7 +78,7 @@ plug_in() {
     read -r self _ </proc/self/stat
     recorded "$DIR/pid"
     nsenter -t "$PID" -n -- ip -batch - <<END
-link add $1 type veth peer name eth0 netns /proc/$self/ns/net
+link add $1 type veth peer name eth0 address 02:00:00:88:00:$(printf %02x "${2##*.}") netns /proc/$self/ns/net
 link set $1 master switch up
 END
     ip -batch - <<END

@@ -37,10 +37,15 @@ await_line() {
 
 # monitor COMMAND [SECONDS]: a command of QEMU's human monitor. These print nothing when they succeed.
 monitor() {
-    ask monitor "${2-30}" '{"execute": "qmp_capabilities"}' '"return"' \
-        '{"execute": "human-monitor-command", "arguments": {"command-line": "'"$1"'"}}' ||
-        die "the QEMU of $HOST does not answer to '$1'" "See $HOST_DIR/log"
+    qmp '"human-monitor-command", "arguments": {"command-line": "'"$1"'"}' "${2-30}"
     [[ $ANSWER =~ \"return\":\ \"\" ]] || die "QEMU refused '$1' on $HOST: $ANSWER"
+}
+
+# qmp COMMAND SECONDS: a command of QEMU's machine protocol, with its arguments. Sets ANSWER.
+qmp() {
+    ask monitor "$2" '{"execute": "qmp_capabilities"}' '"return"' "{\"execute\": $1}" ||
+        die "the QEMU of $HOST does not answer to $1" "See $HOST_DIR/log"
+    [[ $ANSWER != *'"error"'* ]] || die "QEMU refused $1 on $HOST: $ANSWER"
 }
 
 # agent SECONDS REQUEST: asks the agent. Its answers to earlier callers are still in the line; a number tells ours.

@@ -5,10 +5,11 @@
 readonly BOOT_SECONDS=400
 
 vm_up() {
-    local nodes=() nas='' owner=- start=- spec
+    local nodes=() nas='' owner=- start=- spec cold=0
     DIR=
     while (($#)); do
         case $1 in
+            --cold) cold=1; shift; continue ;;
             --node) nodes+=("${2-}"); shift ;;
             --nas) nas=${2-}; shift ;;
             --owner) owner=${2-}; shift ;;
@@ -54,7 +55,7 @@ vm_up() {
     start_watch "$owner" "$start"
     await 1
     write_known_hosts
-    for name in "${hosts[@]}"; do wait_ssh "$name" "$BOOT_SECONDS"; done
+    for name in "${hosts[@]}"; do come_up "$name"; done
     trap - EXIT INT TERM HUP
 }
 
@@ -88,17 +89,17 @@ make_node_files() {
 
 # make_node SPEC INDEX
 make_node() {
-    local NAME MEMORY VARIANT CPU PASSWORD INDEX=$2 ROLE=host
+    local NAME MEMORY VARIANT CPU PASSWORD INDEX=$2 ROLE=host WARM
     parse_node "$1"
     HOST_DIR=$DIR/hosts/$NAME
     [[ $1 != "$nas" ]] || ROLE=nas
     mkdir "$HOST_DIR"
     echo "$INDEX $VARIANT $MEMORY $CPU $PASSWORD $ROLE" >"$HOST_DIR/host"
     node_uuid "$NAME" "$INDEX" >"$HOST_DIR/uuid"
-    ssh-keygen -q -t ed25519 -N '' -C "root@$NAME" -f "$HOST_DIR/ssh_host_ed25519_key"
+    warm_state
+    if ((cold == 1)) || ! make_warm; then make_cold; fi
     (umask 022 && node_files)
     node_initrd
-    qemu-img create -q -f qcow2 -F raw -b "$IMAGES/$VARIANT.raw" "$HOST_DIR/disk.qcow2"
     cat >>"$DIR/hosts.toml" <<END
 [hosts.$NAME]
 address = "$NETWORK.$INDEX"
@@ -106,6 +107,29 @@ identity = "$DIR/id_ed25519"
 known_hosts = "$DIR/known_hosts"
 
 END
+}
+
+make_cold() {
+    rm -f "$HOST_DIR"/{incoming,disk.qcow2,ssh_host_ed25519_key*}
+    ssh-keygen -q -t ed25519 -N '' -C "root@$NAME" -f "$HOST_DIR/ssh_host_ed25519_key"
+    qemu-img create -q -f qcow2 -F raw -b "$IMAGES/$VARIANT.raw" "$HOST_DIR/disk.qcow2"
+}
+
+# Waits for node $1. One that boots for the first time is kept for other labs.
+come_up() {
+    local NAME=$1 INDEX VARIANT MEMORY CPU PASSWORD ROLE WARM
+    known_host "$1"
+    read -r INDEX VARIANT MEMORY CPU PASSWORD ROLE <"$HOST_DIR/host"
+    warm_state
+    if qemu-img info -U "$HOST_DIR/disk.qcow2" | grep -qF "backing file: $WARM/"; then
+        (await_agent $((SECONDS + BOOT_SECONDS)) && adopt) || {
+            tail -n 5 "$HOST_DIR/log" >&2 || :
+            rm -rf "$WARM"
+            die "node $HOST could not go on from its kept state, which has been removed" "Try again: it will boot."
+        }
+    fi
+    wait_ssh "$1" "$BOOT_SECONDS"
+    if ((cold == 0)) && [[ ! -e $WARM ]]; then keep_warm; fi
 }
 
 # @switch DIR

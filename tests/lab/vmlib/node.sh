@@ -142,6 +142,11 @@ role_node() {
     IMAGES=$(<"$DIR/images")
     cd "$HOST_DIR"
     rm -f monitor agent
+    local incoming=()
+    if [[ -L incoming ]]; then
+        incoming=(-incoming "exec:zstd -dcq $(readlink incoming)")
+        rm incoming
+    fi
     for nic in 1 2; do
         ip link show "nic$INDEX-$nic" >/dev/null 2>&1 || ip -batch - <<END
 tuntap add nic$INDEX-$nic mode tap
@@ -157,7 +162,7 @@ END
     exec qemu-system-x86_64 -name "$HOST" -uuid "$(<uuid)" -nodefaults -no-user-config -display none -vga none \
         -machine q35 -accel tcg,thread=multi -smp 2 -cpu "$CPU" -m "$MEMORY" -rtc base=utc,clock=host \
         -kernel "$IMAGES/vmlinuz" -initrd initrd \
-        -append 'root=/dev/vda rw console=ttyS0 quiet loglevel=4 mitigations=off nowatchdog random.trust_cpu=on' \
+        -append 'root=/dev/vda rw TERM=dumb console=ttyS0 loglevel=4 systemd.show_status=true mitigations=off nowatchdog random.trust_cpu=on' \
         -chardev file,id=console,path=console.log,append=on -serial chardev:console \
         -chardev socket,id=monitor,path=monitor,server=on,wait=off -mon chardev=monitor,mode=control \
         -device pcie-root-port,id=port0,bus=pcie.0,addr=2.0,chassis=1,slot=1 \
@@ -167,5 +172,6 @@ END
         -device pcie-root-port,id=port3,bus=pcie.0,addr=5.0,chassis=4,slot=4 \
         -device virtio-serial-pci,bus=port3 \
         -chardev socket,id=agent,path=agent,server=on,wait=off \
-        -device virtserialport,chardev=agent,name=org.qemu.guest_agent.0
+        -device virtserialport,chardev=agent,name=org.qemu.guest_agent.0 \
+        "${incoming[@]}"
 }
