@@ -24,3 +24,4 @@ mod secrets;
 mod ssh;
 mod sshd;
 mod traps;
+mod vm;
