@@ -15,6 +15,7 @@ mod gate;
 mod lab;
 mod layers;
 mod memory;
+mod network;
 mod objects;
 mod policy;
 mod repl;
