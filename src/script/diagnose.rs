@@ -46,7 +46,8 @@ pub(super) fn diagnose(engine: &Engine, error: Box<EvalAltResult>, source: &str,
 }
 
 fn place(engine: &Engine, script: &str, position: Position, texts: &Texts) -> Option<Place> {
-    let (mut line, mut column) = (position.line()?, position.position().unwrap_or(1));
+    let mut line = position.line()?;
+    let mut column = texts.column(script, line, position.position().unwrap_or(1));
     let text = texts.get(script);
     // What is missing at the end is shown where the text ends, not on the line after it.
     if let Some((last, end)) = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()).last()

@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod help;
 mod incomplete;
+mod isolate;
 mod line;
 mod modules;
 mod options;

@@ -42,7 +42,11 @@ fn code(lab: &VmLab, code: &str) -> Output {
 fn setup_command(lab: &VmLab, options: &[&str], args: &[&str]) -> Command {
     let mut kvmsh = kvmsh(lab, options);
     let within = CONFIRM.to_string();
-    kvmsh.arg(script("setup-network.rhai")).arg(NODE).args(["--no-offer", "--confirm-within", &within]).args(args);
+    kvmsh
+        .arg(script("setup-network.rhai"))
+        .arg(NODE)
+        .args(["--no-offer", "--confirm-within", &within])
+        .args(args);
     kvmsh
 }
 

@@ -27,24 +27,29 @@ fn what_does_not_work_is_undone_by_itself_and_told() {
         "the gateway 10.88.0.77 does not answer",
     );
     undone(cards(&["--address", "10.99.0.11/24", "--force"]), "no new connection");
-    undone(
-        setup(&lab, &[], &["--slave", "enp2s0", "--slave", "enp9s0", "--force"]),
-        "enp9s0",
-    );
+    undone(setup(&lab, &[], &["--slave", "enp2s0", "--slave", "enp9s0", "--force"]), "enp9s0");
     lab.cable_down(NODE, 2);
     undone(
-        code(&lab, &format!(r#"bridge::setup(h, #{{ name: "br1", ports: ["enp3s0"], address: "none", force: true, confirm_within: {CONFIRM} }})"#)),
+        code(
+            &lab,
+            &format!(
+                r#"bridge::setup(h, #{{ name: "br1", ports: ["enp3s0"], address: "none", force: true, confirm_within: {CONFIRM} }})"#
+            ),
+        ),
         "br1 has no link",
     );
     lab.cable_up(NODE, 2);
     undone(
-        code(&lab, &format!(
-            "net::transaction(h, #{{ confirm_within: {CONFIRM} }}, |t| {{
+        code(
+            &lab,
+            &format!(
+                "net::transaction(h, #{{ confirm_within: {CONFIRM} }}, |t| {{
                 t.write(`/etc/ssh/sshd_config`, `Port 2222\\n`);
                 t.run([`systemctl`, `restart`, `ssh`]);
                 t.undo([`systemctl`, `restart`, `ssh`]);
             }})"
-        )),
+            ),
+        ),
         "no new connection",
     );
 }
@@ -64,8 +69,10 @@ fn begin(lab: &VmLab, mark: &str) -> Child {
     let deadline = Instant::now() + LONG;
     // The mark may pass between two looks; any later one will do.
     let from = MARKS.iter().position(|(_, test)| *test == mark).unwrap();
-    let tests: Vec<String> = MARKS[from..].iter().map(|(_, test)| format!("{test} >/dev/null 2>&1")).collect();
-    let wait = format!("i=0; until {} || [ $i -gt 2000 ]; do i=$((i+1)); sleep 0.05; done", tests.join(" || "));
+    let tests: Vec<String> =
+        MARKS[from..].iter().map(|(_, test)| format!("{test} >/dev/null 2>&1")).collect();
+    let wait =
+        format!("i=0; until {} || [ $i -gt 2000 ]; do i=$((i+1)); sleep 0.05; done", tests.join(" || "));
     lab.shell(NODE, &wait);
     assert!(Instant::now() < deadline, "the change never came as far as {mark}");
     child
@@ -74,10 +81,15 @@ fn begin(lab: &VmLab, mark: &str) -> Child {
 /// Either the old network or the new one, nothing pending.
 #[track_caller]
 fn settled(lab: &VmLab, clean: &(String, String), when: &str) -> bool {
-    let confirmed = lab.shell(NODE, "test -e /var/lib/kvmsh/network/last-confirmed && echo yes || echo no").trim() == "yes";
+    let confirmed =
+        lab.shell(NODE, "test -e /var/lib/kvmsh/network/last-confirmed && echo yes || echo no").trim()
+            == "yes";
     if confirmed {
         assert!(live(lab).contains("br0 10.88.0.11/24"), "{when}: {}", live(lab));
-        let left = lab.shell(NODE, "ls /var/lib/kvmsh/network /etc/systemd/system | grep -E '^(pending|undoing|staging|kvmsh)' || :");
+        let left = lab.shell(
+            NODE,
+            "ls /var/lib/kvmsh/network /etc/systemd/system | grep -E '^(pending|undoing|staging|kvmsh)' || :",
+        );
         assert_eq!(left, "", "{when}");
         reachable(lab);
     } else {
@@ -110,7 +122,11 @@ fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
         let took: u64 = took.trim().parse().unwrap();
         assert!(took <= CONFIRM + UNDO, "{name}: undone {took} s after it was armed");
         let confirmed = settled(&lab, &clean, name);
-        eprintln!("killed when {name}: {}, settled after {:?}", if confirmed { "new" } else { "old" }, killed.elapsed());
+        eprintln!(
+            "killed when {name}: {}, settled after {:?}",
+            if confirmed { "new" } else { "old" },
+            killed.elapsed()
+        );
         lab.restore(NODE, "clean");
     }
 }
@@ -142,7 +158,11 @@ fn a_power_cut_on_netplan_and_one_while_the_change_is_undone() {
     let lab = VmLab::up(&[Node::new(NODE).netplan()]);
     let clean = state(&lab);
     for mark in ["test -e /var/lib/kvmsh/network/pending/applied", "test -d /var/lib/kvmsh/network/undoing"] {
-        let child = lab.spawn(setup_command(&lab, &[], &[&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]].concat()));
+        let child = lab.spawn(setup_command(
+            &lab,
+            &[],
+            &[&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]].concat(),
+        ));
         lab.shell(NODE, &format!("i=0; until {mark} || [ $i -gt 2000 ]; do i=$((i+1)); sleep 0.05; done"));
         lab.kill(NODE);
         child.signal("KILL");
@@ -163,7 +183,9 @@ fn a_stop_undoes_the_change_at_once_and_a_second_kvmsh_is_refused_meanwhile() {
     let lab = node();
     let clean = state(&lab);
     // Long enough for both: the gateway does not answer.
-    let args = [&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77", "--confirm-within", "200"]].concat();
+    let args =
+        [&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77", "--confirm-within", "200"]]
+            .concat();
     let child = lab.spawn(setup_command(&lab, &[], &args));
     lab.shell(NODE, "i=0; until test -e /var/lib/kvmsh/network/pending/applied || [ $i -gt 2000 ]; do i=$((i+1)); sleep 0.05; done");
     setup(&lab, &[], &[&CARDS[..], &["--mtu", "1400"]].concat()).ends(4).says(&["not confirmed yet"]);

@@ -7,7 +7,12 @@ use crate::lab::wait_until;
 #[track_caller]
 fn is_set_up(lab: &VmLab) {
     let bond = lab.exec(NODE, &["cat", "/proc/net/bonding/bond0"]);
-    for word in ["active-backup", "MII Polling Interval (ms): 100", "Slave Interface: enp2s0", "Slave Interface: enp3s0"] {
+    for word in [
+        "active-backup",
+        "MII Polling Interval (ms): 100",
+        "Slave Interface: enp2s0",
+        "Slave Interface: enp3s0",
+    ] {
         assert!(bond.contains(word), "{word}: {bond}");
     }
     let shown = lab.shell(
@@ -28,7 +33,12 @@ fn whole_way(lab: &VmLab, last_line_of_plan: &str) {
     let args = [&CARDS[..], &["--primary", "enp2s0"]].concat();
 
     let plan = setup(lab, &["--plan"], &args);
-    plan.ends(6).prints(&["change network bond0, br0", "undone by the host itself", "confirm network bond0, br0", last_line_of_plan]);
+    plan.ends(6).prints(&[
+        "change network bond0, br0",
+        "undone by the host itself",
+        "confirm network bond0, br0",
+        last_line_of_plan,
+    ]);
     assert!(plan.stdout.contains("+ ") && plan.stdout.contains("- "), "a plan shows what differs: {plan}");
     assert_eq!(state(lab), clean);
 
@@ -86,10 +96,12 @@ fn one_after_the_other_from_the_prompt_and_taken_back_in_the_other_order() {
     .ends(0)
     .prints(&["true\ntrue\ntrue\nfalse\nbr0 br0 true true\n0\n"]);
     is_set_up(&lab);
-    let vlan = lab.shell(NODE, "ip -d link show bond0.20; cat /sys/class/net/br0/mtu; ls /sys/class/net/br20/brif");
+    let vlan =
+        lab.shell(NODE, "ip -d link show bond0.20; cat /sys/class/net/br0/mtu; ls /sys/class/net/br20/brif");
     assert!(vlan.contains("vlan protocol 802.1Q id 20") && vlan.ends_with("1400\nbond0.20\n"), "{vlan}");
     lab.shell(NODE, "echo '# a note of ours' >>/etc/network/interfaces");
-    code(&lab, r#"bridge::remove(h, "br20"); bridge::remove(h, "br0"); bond::remove(h, "bond0"); ()"#).ends(0);
+    code(&lab, r#"bridge::remove(h, "br20"); bridge::remove(h, "br0"); bond::remove(h, "bond0"); ()"#)
+        .ends(0);
     lab.shell(NODE, "[ \"$(tail -n 1 /etc/network/interfaces)\" = '# a note of ours' ] && sed -i '$d' /etc/network/interfaces");
     is_as_before(&lab, &clean);
 }
@@ -102,11 +114,15 @@ fn a_script_of_ones_own_has_the_same_way_back() {
         t.run([`ifup`, `enp3s0`]); t.undo([`ifdown`, `--force`, `enp3s0`]);";
     let wrong = code(
         &lab,
-        &format!("net::transaction(h, #{{ confirm_within: 30 }}, |t| {{ {storage} t.expect(#{{ address: `10.77.0.12/24` }}); }})"),
+        &format!(
+            "net::transaction(h, #{{ confirm_within: 30 }}, |t| {{ {storage} t.expect(#{{ address: `10.77.0.12/24` }}); }})"
+        ),
     );
     wrong.ends(1).says(&["everything is as before", "the address 10.77.0.12/24 is not there"]);
     is_as_before(&lab, &clean);
-    let right = format!("print(net::transaction(h, #{{}}, |t| {{ {storage} t.expect(#{{ address: `10.77.0.11/24` }}); }}).changed);");
+    let right = format!(
+        "print(net::transaction(h, #{{}}, |t| {{ {storage} t.expect(#{{ address: `10.77.0.11/24` }}); }}).changed);"
+    );
     code(&lab, &format!("{right} {right}")).ends(0).prints(&["true\nfalse\n"]);
     assert!(live(&lab).contains("enp3s0 10.77.0.11/24"));
 }
