@@ -13,6 +13,8 @@ use crate::model::Fault;
 pub(super) const STDLIB: &[(&str, &str)] = &[
     ("std/cli", include_str!("../../stdlib/cli.rhai")),
     ("std/evacuate", include_str!("../../stdlib/evacuate.rhai")),
+    ("std/hostprep", include_str!("../../stdlib/hostprep.rhai")),
+    ("std/keys", include_str!("../../stdlib/keys.rhai")),
     ("std/migrate", include_str!("../../stdlib/migrate.rhai")),
 ];
 

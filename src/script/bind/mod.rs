@@ -15,11 +15,13 @@ mod flow;
 mod global;
 mod help;
 mod host;
+mod keys;
 mod moves;
 mod network;
 mod output;
 mod pool;
 mod shell;
+mod survey;
 
 use rhai::{
     Array, Dynamic, Engine, ImmutableString, Module, NativeCallContext, exported_manifest, exported_module,
@@ -44,7 +46,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
             });)+
         };
     }
-    modules!(error, help, global, flow, output, host, shell, domain, pool, network, cpu, moves);
+    modules!(error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, cpu, moves);
 }
 
 /// The run a function is called in.
