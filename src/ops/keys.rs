@@ -219,10 +219,16 @@ impl Host {
             let why = format!("sshd on {} reads no authorized_keys file", self.name());
             return refuse("keys_not_taken", why, "set AuthorizedKeysFile in sshd_config there".to_owned());
         };
+        let odd = chain.exists() && !chain.is_regular();
+        let ignored = chain.objection(account.uid).filter(|_| account.strict || odd);
+        if let Some((why, hint)) = ignored {
+            let why = format!("sshd on {} would ignore {}: {why}", self.name(), chain.file);
+            return refuse("authorized_keys", why, hint);
+        }
         let mut limits = Vec::new();
         let mut missing: Vec<&str> = keys.iter().map(String::as_str).collect();
         let mut text = Vec::new();
-        for one in chains.iter().filter(|one| one.exists()) {
+        for one in chains.iter().filter(|one| one.is_regular()) {
             let bytes = self.read_file(&one.file, LIMIT)?;
             missing.retain(|key| match authorized_keys::find(&bytes, key) {
                 Some(listed) if !listed.options.is_empty() => {
@@ -234,11 +240,6 @@ impl Host {
             if one == chain {
                 text = bytes;
             }
-        }
-        let ignored = chain.objection(account.uid).filter(|_| account.strict);
-        if let Some((why, hint)) = ignored {
-            let why = format!("sshd on {} would ignore {}: {why}", self.name(), chain.file);
-            return refuse("authorized_keys", why, hint);
         }
         let mut done = Authorized { file: chain.file.clone(), changed: false, limits };
         if missing.is_empty() && coming.is_empty() {

@@ -55,6 +55,11 @@ impl Chain {
         self.steps.first().is_some_and(|step| step.path == self.real)
     }
 
+    /// Whether the file is there and a regular one.
+    pub fn is_regular(&self) -> bool {
+        self.exists() && self.steps.first().is_some_and(|step| step.mode & 0o170_000 == 0o100_000)
+    }
+
     /// The directory that the file is, or will be, in, and whether that is there.
     pub fn directory(&self) -> (&str, bool) {
         let dir = self.real.rsplit_once('/').map_or("/", |(dir, _)| if dir.is_empty() { "/" } else { dir });
@@ -64,6 +69,9 @@ impl Chain {
     /// Why sshd would ignore the file, with what to do; `None` when it would read it.
     /// The rules are those of `safe_path` in OpenSSH's misc.c.
     pub fn objection(&self, uid: u32) -> Option<(String, String)> {
+        if self.exists() && !self.is_regular() {
+            return Some((format!("{} is not a regular file", self.real), "move it away".to_owned()));
+        }
         for step in &self.steps {
             let path = &step.path;
             if step.uid != 0 && step.uid != uid {
@@ -77,10 +85,6 @@ impl Chain {
                 let why =
                     format!("others than its owner may write to {path} (mode {:04o})", step.mode & 0o7777);
                 return Some((why, format!("chmod go-w {path}")));
-            }
-            let is_file = *path == self.real;
-            if is_file && step.mode & 0o170_000 != 0o100_000 {
-                return Some((format!("{path} is not a regular file"), "move it away".to_owned()));
             }
         }
         None

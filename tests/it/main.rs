@@ -11,6 +11,8 @@ mod ends;
 mod evacuate;
 mod faults;
 mod gate;
+mod hostprep;
+mod keys;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;

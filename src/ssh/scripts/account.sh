@@ -16,7 +16,8 @@ config='' pid=$$
 while [ "${pid:-0}" -gt 1 ]; do
     title=$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) || break
     case $title in
-        *sshd*' -f '*)
+        # Only at the front: the text of this very script is in the title of its shell.
+        'sshd: '*' -f '* | 'sshd '*' -f '* | /*/sshd' '*' -f '*)
             config=${title#* -f }
             config=${config%% *}
             break
