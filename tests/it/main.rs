@@ -26,3 +26,4 @@ mod secrets;
 mod ssh;
 mod sshd;
 mod traps;
+mod vm_prep;
