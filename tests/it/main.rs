@@ -27,3 +27,4 @@ mod ssh;
 mod sshd;
 mod traps;
 mod vm_prep;
+mod vm;

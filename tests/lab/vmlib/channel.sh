@@ -10,10 +10,9 @@ ask() {
     flock -w "$2" "$lock" || { exec {lock}>&-; return 1; }
     # A socket's path may have 107 characters only, so it is named from its directory.
     coproc SOCAT { cd "$HOST_DIR" && exec {lock}>&- && exec socat - "UNIX-CONNECT:$socket" 2>/dev/null; }
-    # shellcheck disable=SC2153 # set by coproc
-    local pid=$SOCAT_PID
-    # The array vanishes with the process.
-    { exec {output}<&"${SOCAT[0]}" {input}>&"${SOCAT[1]}"; } 2>/dev/null || { exec {lock}>&-; return 1; }
+    local pid=$!
+    # A process that has ended already, as QEMU did not listen, has taken the array with it.
+    { exec {output}<&"${SOCAT[0]--}" {input}>&"${SOCAT[1]--}"; } 2>/dev/null || { exec {lock}>&-; return 1; }
     if printf '%b\n' "$3" 1>&"$input" 2>/dev/null && await_line "$pattern" &&
         printf '%s\n' "$request" 1>&"$input" 2>/dev/null && await_line '"(return|error)"'; then
         status=0

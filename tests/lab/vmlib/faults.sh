@@ -18,6 +18,14 @@ vm_cable() {
             ;;
         *) usage_error "cable wants up or down" ;;
     esac
+    forget_addresses
+}
+
+# The switches forget who is behind the other one, as a spanning tree makes them when a link comes or goes. Their own ports
+# they clear by themselves.
+forget_addresses() {
+    local port
+    for port in between1 between2; do in_switch ip link set "$port" type bridge_slave fdb_flush; done
 }
 
 # What the node had not flushed is lost, as its memory is; what it had flushed is in its disk.
@@ -88,7 +96,11 @@ vm_restore() {
     check_tag "${3-}"
     # Cables are part of the surroundings: in a snapshot, and put back with it.
     local nic
-    for nic in 1 2; do in_switch ip link set "nic$INDEX-$nic" up; done
+    for nic in 1 2; do
+        in_switch ip link set "nic$INDEX-$nic" down
+        in_switch ip link set "nic$INDEX-$nic" up
+    done
+    forget_addresses
     monitor "loadvm $3" 300
     set_clock
 }
