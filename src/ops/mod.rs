@@ -12,6 +12,7 @@ mod keys;
 mod lanes;
 mod memory;
 pub mod migrate;
+pub mod net;
 mod network;
 mod objects;
 pub mod placement;

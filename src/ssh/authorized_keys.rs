@@ -1,6 +1,7 @@
 //! authorized_keys files, as sshd(8) reads them: which key is in them, and one more line.
 
-use super::{base64, keys};
+use super::keys;
+use crate::model::base64;
 
 /// A line of an authorized_keys file that is for a certain key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,6 @@ mod account;
 mod advice;
 mod auth;
 pub mod authorized_keys;
-mod base64;
 mod cksum;
 mod command;
 mod config;
@@ -37,7 +36,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 pub use account::{Account, Chain, Step};
-pub use command::{Command, Exit, OUTPUT_LIMIT, Output, Probe};
+pub use command::{Command, Exit, OUTPUT_LIMIT, Output, Probe, shell_line};
 pub use config::SshConfig;
 pub use error::{Error, FileError, Kind};
 pub use facts::Facts;

@@ -26,5 +26,5 @@ mod secrets;
 mod ssh;
 mod sshd;
 mod traps;
-mod vm_prep;
 mod vm;
+mod vm_prep;

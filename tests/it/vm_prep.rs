@@ -83,7 +83,10 @@ fn servers_become_kvm_hosts_that_trust_each_other_and_the_second_time_nothing_ha
         "libvirt 9.0.0, QEMU 7.2",
         "newest machine types that all have:",
     ]);
-    done.says(&["your key is in /root/.ssh/authorized_keys on h2-b", "made the key /root/.ssh/id_ed25519 on h2-a"]);
+    done.says(&[
+        "your key is in /root/.ssh/authorized_keys on h2-b",
+        "made the key /root/.ssh/id_ed25519 on h2-a",
+    ]);
     assert!(!done.stderr.contains(&lab.root_password()), "{done}");
     assert_eq!(lab.shell("h2-a", "cat /proc/sys/kernel/random/boot_id"), boots, "no reboot");
     for (from, to) in [("h2-a", "h2-b"), ("h2-b", "h2-a")] {

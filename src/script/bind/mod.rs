@@ -16,6 +16,7 @@ mod global;
 mod help;
 mod host;
 mod keys;
+mod links;
 mod moves;
 mod network;
 mod output;
@@ -46,7 +47,10 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
             });)+
         };
     }
-    modules!(error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, cpu, moves);
+    modules!(
+        error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, links, cpu,
+        moves
+    );
 }
 
 /// The run a function is called in.
