@@ -125,7 +125,7 @@ impl Host {
         let ask = session.prompt().is_some();
         let kind = if ask { "ed25519" } else { "ed25519, without a passphrase" };
         let change = Change::new("this machine", "key", &path.display().to_string(), "make").detail(kind);
-        let outcome = session.gate().apply(change, |permit| {
+        let outcome = self.change(change, |permit| {
             let mut made = None;
             session.progress().suspend(&mut || {
                 made = Some(self.shell().make_own_key(permit, &path, ask));

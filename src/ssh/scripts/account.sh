@@ -25,6 +25,7 @@ while [ "${pid:-0}" -gt 1 ]; do
     esac
     pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null)
 done
+# shellcheck disable=SC2086 # it is four words
 set -- ${SSH_CONNECTION:-127.0.0.1 0 127.0.0.1 22}
 where="user=$user,host=$1,addr=$1,laddr=$3,lport=$4"
 if asked=$(sshd -T ${config:+-f "$config"} -C "$where" 2>&1); then

@@ -13,7 +13,7 @@ case $arch in
         for flag in vmx svm hypervisor; do
             case " $flags " in *" $flag "*) say flag "$flag" ;; esac
         done
-        grep -q GenuineIntel /proc/cpuinfo && say driver kvm_intel || say driver kvm_amd
+        if grep -q GenuineIntel /proc/cpuinfo; then say driver kvm_intel; else say driver kvm_amd; fi
         ;;
     *) say flag "$arch" && say driver kvm ;;
 esac
