@@ -43,6 +43,7 @@ pub use facts::Facts;
 pub use files::{FileKind, Metadata, WriteOptions, Written};
 pub use known_hosts::{HostKey, KeyState, Merge};
 pub use own_key::{Accepted, OwnKey};
+use settings::OPEN;
 pub use settings::{HANDSHAKE, Login, PROBE_TIMEOUT, Passphrases, Password, RUN_TIMEOUT, Settings, Trust};
 pub use survey::Survey;
 pub use transfer::Meter;
@@ -240,12 +241,12 @@ impl Shell {
         let line = format!("exec {}", command::quote(&words)?);
         let (mut wire, channel) = loop {
             let (mut wire, pooled) = self.checkout()?;
-            match exec::open(&mut wire, &Limit::new(&self.cancel, Some(HANDSHAKE))) {
+            match exec::open(&mut wire, &Limit::new(&self.cancel, Some(OPEN))) {
                 Ok(channel) => break (wire, channel),
                 // Nothing had been sent: a session that died while it was idle is replaced.
                 // What killed it will have killed the other idle ones as well.
                 Err(Stall::Lost(_) | Stall::Deadline) if pooled => self.host.pool.clear(),
-                Err(stall) => return Err(fail(stall, false)),
+                Err(stall) => return Err(stall.kind("opening a session", Some(OPEN), false)),
             }
         };
         let limit = Limit::new(&self.cancel, command.timeout);

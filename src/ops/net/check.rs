@@ -35,7 +35,7 @@ pub(super) fn of_host(look: &Look, owner: Owner, links: &[Link]) -> Vec<Problem>
             "change its network at its console",
         ));
     }
-    if look.pending {
+    if look.is_pending() {
         problems.push(never(
             "an earlier change of its network is not confirmed yet".into(),
             "wait until it is undone, which its timer does by itself",

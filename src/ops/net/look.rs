@@ -55,8 +55,21 @@ pub struct Look {
     pub records: BTreeMap<String, Record>,
     /// Files that are no text, or too large.
     pub unreadable: Vec<String>,
-    /// Whether an earlier change waits for its confirmation.
-    pub pending: bool,
+    /// Where the last change that undoes itself stands.
+    pub change: Option<Standing>,
+    /// The ID of the change that was confirmed last.
+    pub confirmed: String,
+}
+
+/// Where a change that undoes itself stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// `pending`, `undoing` or `undone`.
+    pub state: String,
+    /// Its ID.
+    pub id: String,
+    /// Whether all its commands have run.
+    pub applied: bool,
 }
 
 /// One link.
@@ -104,6 +117,11 @@ pub struct Address {
 }
 
 impl Look {
+    /// Whether an earlier change waits for its confirmation.
+    pub fn is_pending(&self) -> bool {
+        self.change.as_ref().is_some_and(|change| matches!(change.state.as_str(), "pending" | "undoing"))
+    }
+
     /// A link by name.
     pub fn link(&self, name: &str) -> Option<&LinkState> {
         self.links.iter().find(|link| link.name == name)
@@ -144,7 +162,13 @@ impl Look {
             "machine_id" => self.machine_id = value.to_owned(),
             "uid" => self.uid = value.parse().unwrap_or(u32::MAX),
             "systemd" => self.systemd = true,
-            "pending" => self.pending = true,
+            "change" => {
+                let mut words = value.split(' ').map(str::to_owned);
+                if let (Some(state), Some(id)) = (words.next(), words.next()) {
+                    self.change = Some(Standing { state, id, applied: words.next().is_some() });
+                }
+            }
+            "confirmed" => self.confirmed = value.to_owned(),
             "main" => self.main = value.to_owned(),
             "ssh" => self.main_address = value.split(' ').nth(2).and_then(plain_address),
             "links" => self.links = json::<Vec<RawLink>>(value).into_iter().map(LinkState::from).collect(),

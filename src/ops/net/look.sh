@@ -48,8 +48,11 @@ if has ifup; then
     [ ! -r /run/network/ifstate ] || say ifstate "$(sed 's/=.*//' /run/network/ifstate | tr '\n' ' ')"
 fi
 ! has netplan || say netplan "$(dpkg-query -W -f '${Version}' netplan.io 2>/dev/null)"
-for unit in networking systemd-networkd NetworkManager; do
-    say "unit" "$unit $(systemctl is-active "$unit.service" 2>/dev/null)"
+# One line for each, in this order.
+set -- networking systemd-networkd NetworkManager
+for state in $(systemctl is-active "$@" 2>/dev/null); do
+    say unit "$1 $state"
+    shift
 done
 if [ -n "$main" ] && has networkctl; then
     say networkd "$(networkctl status "$main" 2>/dev/null | sed -n 's/^ *Network File: *//p')"
@@ -58,8 +61,8 @@ if [ -n "$main" ] && has nmcli; then say nm "$(nmcli -g GENERAL.STATE device sho
 
 file() {
     [ -f "$1" ] && [ -r "$1" ] || return 0
-    [ "$(wc -c <"$1")" -le 262144 ] || { say large "$1"; return 0; }
-    say file "$1 $(stat -L -c %a "$1") =$(coded <"$1")"
+    about=$(stat -L -c '%s %a' -- "$1")
+    if [ "${about% *}" -gt 262144 ]; then say large "$1"; else say file "$1 ${about#* } =$(coded <"$1")"; fi
 }
 # Those that interfaces(5) makes ifupdown read: `source` takes patterns, `source-directory` names without dots.
 seen=' '
@@ -91,6 +94,16 @@ interfaces() {
 interfaces /etc/network/interfaces
 for path in /etc/netplan/*.yaml; do file "$path"; done
 for path in /var/lib/kvmsh/network/records/*; do file "$path"; done
-[ ! -d /var/lib/kvmsh/network/pending ] || say pending yes
-[ ! -d /var/lib/kvmsh/network/undoing ] || say pending yes
+# Where a change that undoes itself stands.
+D=/var/lib/kvmsh/network
+for state in pending undoing undone; do
+    [ -d "$D/$state" ] || continue
+    read -r id <"$D/$state/id"
+    say change "$state $id $([ ! -e "$D/$state/applied" ] || echo applied)"
+    break
+done
+if [ -r "$D/last-confirmed" ]; then
+    read -r id <"$D/last-confirmed"
+    say confirmed "$id"
+fi
 exit 0

@@ -354,20 +354,16 @@ impl Watch<'_> {
 
     fn see(&self) -> Seen {
         let shell = self.site.fresh();
-        let status = match self.site.status(&shell) {
-            Ok(status) => status,
-            Err(fault) => return Seen::Silent(fault),
-        };
-        match status.state.as_str() {
-            "pending" if status.id == self.id && !status.applied => return Seen::Busy,
-            "pending" if status.id == self.id => {}
-            _ if status.confirmed == self.id => return Seen::Kept,
-            _ => return Seen::Undone,
-        }
         let look = match look(self.site.host, &shell, self.site.sudo) {
             Ok(look) => look,
             Err(fault) => return Seen::Silent(fault),
         };
+        match look.change.as_ref().filter(|change| change.id == self.id) {
+            _ if look.confirmed == self.id => return Seen::Kept,
+            Some(change) if change.state == "pending" && !change.applied => return Seen::Busy,
+            Some(change) if change.state == "pending" => {}
+            _ => return Seen::Undone,
+        }
         let failures = self.work.expect.failures(&look);
         if failures.is_empty() { Seen::Good(Box::new(shell)) } else { Seen::Bad(failures) }
     }

@@ -43,6 +43,9 @@ node_files() {
     uuid=$(<"$HOST_DIR/uuid")
     mkdir -p "$node"/{etc/ssh/sshd_config.d,etc/network,root/.ssh}
     chmod 700 "$node/root" "$node/root/.ssh"
+    # Root's user manager runs from the start: the first login would wait 3 s for it, and 10 s on a busy machine.
+    mkdir -p "$node/var/lib/systemd/linger"
+    : >"$node/var/lib/systemd/linger/root"
     echo "$NAME" >"$node/etc/hostname"
     echo "${uuid//-/}" >"$node/etc/machine-id"
     cp "$DIR/etc/hosts" "$node/etc/hosts"

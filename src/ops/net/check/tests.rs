@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{Addresses, Bond, BondMode, Bridge};
-use crate::ops::net::look::Address;
+use crate::ops::net::look::{Address, Standing};
 
 fn card(name: &str) -> LinkState {
     LinkState {
@@ -143,7 +143,8 @@ fn dead_ports_are_refused_unless_forced() {
 
 #[test]
 fn what_the_host_lacks_is_named_with_its_package() {
-    let bare = Look { tools: Default::default(), systemd: false, pending: true, ..look() };
+    let pending = Standing { state: "pending".into(), id: "1".into(), applied: false };
+    let bare = Look { tools: Default::default(), systemd: false, change: Some(pending), ..look() };
     let links = [
         bond(&["enp2s0"], Addressing::Inherit),
         Link::Bridge(bridge("br0", &["bond0"], set("10.88.0.11/24"))),
