@@ -16,6 +16,8 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("std/bridge", include_str!("../../stdlib/bridge.rhai")),
     ("std/cli", include_str!("../../stdlib/cli.rhai")),
     ("std/evacuate", include_str!("../../stdlib/evacuate.rhai")),
+    ("std/hostprep", include_str!("../../stdlib/hostprep.rhai")),
+    ("std/keys", include_str!("../../stdlib/keys.rhai")),
     ("std/migrate", include_str!("../../stdlib/migrate.rhai")),
     ("std/net", include_str!("../../stdlib/net.rhai")),
 ];

@@ -11,6 +11,8 @@ mod ends;
 mod evacuate;
 mod faults;
 mod gate;
+mod hostprep;
+mod keys;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;
@@ -26,3 +28,4 @@ mod ssh;
 mod sshd;
 mod traps;
 mod vm;
+mod vm_prep;

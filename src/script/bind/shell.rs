@@ -93,7 +93,7 @@ pub(super) mod functions {
     ///
     /// Options: `stdin` (a text or blob), `timeout` (seconds, 600), `sudo` (`false`),
     /// `check` (`true`: a status other than 0 is an error), `changes` (`true`; with `false` you say that the
-    /// command changes nothing, so it runs under `--plan` as well).
+    /// command changes nothing, so it runs under `--plan` as well), `note` (what it is for, in plan and journal).
     ///
     /// Example: `host("test:///default").run("exit 3", #{check: false, changes: false}).status`
     #[rhai_fn(name = "run", return_raw, pure)]
@@ -103,10 +103,14 @@ pub(super) mod functions {
         command: Dynamic,
         options: Map,
     ) -> Outcome<Map> {
-        let options = Options::new("run", &["stdin", "timeout", "sudo", "check", "changes"], options)?;
+        let options =
+            Options::new("run", &["stdin", "timeout", "sudo", "check", "changes", "note"], options)?;
         let mut command = command_of(&command)?.sudo(options.flag("sudo")?);
         if let Some(stdin) = options.value("stdin") {
             command = command.stdin(bytes_of("run: option `stdin`", stdin)?);
+        }
+        if let Some(note) = options.text("note")? {
+            command = command.note(note);
         }
         if let Some(timeout) = options.seconds("timeout")? {
             command = command.timeout(Some(timeout));
