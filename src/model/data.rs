@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Bytes;
+use super::{Branch, Bytes};
 
 /// A result, free of the script engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Data {
     Tree(Value),
     /// Rows with columns in an order that a type or the script has chosen.
     Table(Table),
+    /// Trees of things that hang on things.
+    Outline(Vec<Branch>),
 }
 
 /// Rows and columns.

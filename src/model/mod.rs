@@ -1,6 +1,7 @@
 //! Plain types that every layer shares. No I/O, no libvirt, no SSH, no Rhai.
 
 pub mod base64;
+pub mod branch;
 pub mod bytes;
 pub mod cancel;
 pub mod data;
@@ -18,6 +19,7 @@ pub mod suggest;
 pub mod target;
 pub mod whereabouts;
 
+pub use branch::Branch;
 pub use bytes::Bytes;
 pub use cancel::{Cancel, Stop, finishing};
 pub use data::{Cell, Column, Data, Table, Tone};

@@ -21,6 +21,7 @@ pub mod preflight;
 mod session;
 mod shared;
 mod shell;
+mod topology;
 pub mod transfer;
 mod volume;
 mod watch;

@@ -61,7 +61,7 @@ fn show(value: &Data, format: Format, term: &Term) {
     if *value == Data::Nothing {
         return;
     }
-    if let Err(fault) = output::render(value, format, term).and_then(|text| ui::print(&text)) {
+    if let Err(fault) = output::render(value, format, term).and_then(|text| ui::pager::print(&text, term)) {
         complain(&fault.into(), term);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::error::ScriptFault;
 use super::tables::{objects, table};
 use crate::libvirt::Value;
-use crate::model::{Bytes, Cell, Data, Disk, Fault, JobStats, MigrateReport, Nic, Table};
+use crate::model::{Branch, Bytes, Cell, Data, Disk, Fault, JobStats, MigrateReport, Nic, Table};
 
 /// What is printed for a value.
 pub(super) fn data(value: &Dynamic) -> Data {
@@ -18,6 +18,9 @@ pub(super) fn data(value: &Dynamic) -> Data {
     }
     if let Some(text) = value.read_lock::<ImmutableString>() {
         return Data::Text(text.to_string());
+    }
+    if let Some(trees) = trees(value) {
+        return Data::Outline(trees);
     }
     if value.is_array()
         && let Some(table) = table(value)
@@ -31,6 +34,15 @@ pub(super) fn data(value: &Dynamic) -> Data {
         };
     }
     Data::Tree(json(value))
+}
+
+/// A tree, or an array of nothing but trees.
+fn trees(value: &Dynamic) -> Option<Vec<Branch>> {
+    if let Some(tree) = value.read_lock::<Branch>() {
+        return Some(vec![tree.clone()]);
+    }
+    let array = value.read_lock::<Array>().filter(|array| !array.is_empty())?;
+    array.iter().map(|item| item.read_lock::<Branch>().map(|tree| tree.clone())).collect()
 }
 
 /// One row as a table of two columns.
@@ -61,6 +73,9 @@ pub(super) fn json(value: &Dynamic) -> Json {
     }
     if let Some(text) = value.read_lock::<ImmutableString>() {
         return Json::from(text.as_str());
+    }
+    if let Some(tree) = value.read_lock::<Branch>() {
+        return tree.to_json();
     }
     if let Some(table) = table(value) {
         return rows_json(&table);

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Map, Value};
 
 use super::term::Term;
-use super::{table, tree, visible};
+use super::{outline, table, tree, visible, xml};
 use crate::model::{Class, Data, Fault, Table};
 
 /// What `--output` offers.
@@ -73,6 +73,10 @@ pub fn to_json(data: &Data) -> Value {
         Data::Text(text) => Value::from(text.as_str()),
         Data::Tree(value) => value.clone(),
         Data::Table(table) => table.rows.iter().map(|row| record(table, row)).collect(),
+        Data::Outline(trees) => match trees.as_slice() {
+            [one] => one.to_json(),
+            trees => trees.iter().map(crate::model::Branch::to_json).collect(),
+        },
     }
 }
 
@@ -84,9 +88,10 @@ fn record(table: &Table, row: &[crate::model::Cell]) -> Value {
 fn people(data: &Data, term: &Term) -> String {
     match data {
         Data::Nothing => String::new(),
-        Data::Text(text) => text.clone(),
+        Data::Text(text) => xml::render(text, term).unwrap_or_else(|| text.clone()),
         Data::Tree(value) => tree::render(value, term),
         Data::Table(table) => table::render(table, term),
+        Data::Outline(trees) => outline::render(trees, term),
     }
 }
 
@@ -99,7 +104,7 @@ fn csv(data: &Data) -> Result<String, Fault> {
             from_tree = tree::as_table(value).ok_or_else(no_table)?;
             &from_tree
         }
-        Data::Text(_) => return Err(no_table()),
+        Data::Text(_) | Data::Outline(_) => return Err(no_table()),
     };
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut write = || -> Result<(), csv::Error> {

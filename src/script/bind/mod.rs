@@ -23,6 +23,7 @@ mod output;
 mod pool;
 mod shell;
 mod survey;
+mod topology;
 
 use rhai::{
     Array, Dynamic, Engine, ImmutableString, Module, NativeCallContext, exported_manifest, exported_module,
@@ -49,7 +50,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
     }
     modules!(
         error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, links, cpu,
-        moves
+        moves, topology
     );
 }
 
