@@ -26,7 +26,11 @@ use start::Start;
 
 /// Does what the arguments ask for.
 pub fn main(argv: Vec<OsString>) -> ExitCode {
-    panic::set_hook(Box::new(|info| ui::say(&defect(info))));
+    panic::set_hook(Box::new(|info| {
+        // A view has a page of its own, which nobody reads any more.
+        ui::screen::restore();
+        ui::say(&defect(info));
+    }));
     ExitCode::from(panic::catch_unwind(|| dispatch(argv)).unwrap_or(1))
 }
 

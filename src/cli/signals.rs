@@ -22,6 +22,7 @@ pub(super) fn watch(cancel: &Cancel) -> Result<(), Fault> {
             match cancel.times() {
                 2 => ui::say("still stopping what is in flight; once more leaves it behind"),
                 times if times >= ENOUGH => {
+                    ui::screen::restore();
                     ui::say("left without waiting: see what was under way with kvmsh journal");
                     std::process::exit(i32::from(Class::Interrupted.exit_code()));
                 }

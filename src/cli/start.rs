@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::args::{Options, usage};
 use crate::gate::{Journal, Mode};
 use crate::inventory::{self, Location};
-use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Progress, Prompt};
+use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Progress, Prompt, Screen};
 use crate::ops::{Session, Settings};
-use crate::ui::{Ask, Bars, Term, output};
+use crate::ui::{Ask, Bars, Live, Term, output};
 
 /// What all commands begin with.
 pub(super) struct Start {
@@ -63,7 +63,8 @@ impl Start {
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),
             prompt: self.prompt(),
-        }))
+        })
+        .on(self.screen()))
     }
 
     /// The file that changes are written down in.
@@ -79,6 +80,11 @@ impl Start {
     pub(super) fn prompt(&self) -> Option<Arc<dyn Prompt>> {
         let ask = || Arc::new(Ask::new(self.cancel.clone(), self.progress.clone())) as Arc<dyn Prompt>;
         self.term.interactive.then(ask)
+    }
+
+    /// Where views are drawn.
+    fn screen(&self) -> Arc<dyn Screen> {
+        Arc::new(Live::new(self.term, self.options.output, self.cancel.clone(), self.progress.clone()))
     }
 
     /// Writes a result to stdout in the format that was asked for.

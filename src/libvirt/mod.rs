@@ -17,6 +17,7 @@ mod node;
 mod pool;
 mod raw;
 mod stats;
+mod stream;
 mod volume;
 
 pub use connection::Connection;
@@ -27,5 +28,6 @@ pub use migration::{MigrateCall, Migration};
 pub use network::Network;
 pub use pool::Pool;
 pub use raw::{Hypervisor, Params, Value};
-pub use stats::StatsGroup;
+pub use stats::{Counters, StatsGroup};
+pub use stream::Console;
 pub use volume::Volume;

@@ -70,6 +70,25 @@ impl Connection {
         Ok(NodeMemory { total: kib("total"), free, available })
     }
 
+    /// Idle and total time of all processors together, in ns; `None` where the driver does not know.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn cpu_times(&self) -> Result<Option<(u64, u64)>, Error> {
+        match self.call(raw::cpu_stats) {
+            Ok(stats) => {
+                let get = |key: &str| stats.get(key).copied().unwrap_or(0);
+                // Waiting for a disk is idling for the processor.
+                let idle = get("idle").saturating_add(get("iowait"));
+                let busy =
+                    ["kernel", "user", "intr"].iter().fold(0_u64, |sum, key| sum.saturating_add(get(key)));
+                Ok(Some((idle, idle.saturating_add(busy))))
+            }
+            Err(error) if error.is_unsupported() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The capabilities XML.
     ///
     /// # Errors

@@ -264,6 +264,21 @@ pub(super) fn memory_stats(connect: &Connect) -> Result<BTreeMap<String, u64>, E
     Ok(stats.iter().map(|stat| (unsafe { copy_text(stat.field.as_ptr()) }, stat.value)).collect())
 }
 
+/// `virNodeGetCPUStats` over all processors, in ns.
+pub(super) fn cpu_stats(connect: &Connect) -> Result<BTreeMap<String, u64>, Error> {
+    let all = sys::VIR_NODE_CPU_STATS_ALL_CPUS;
+    let mut count: c_int = 0;
+    // SAFETY: with a null array the call only reports how many figures there are.
+    check(unsafe { sys::virNodeGetCPUStats(connect.as_ptr(), all, ptr::null_mut(), &mut count, 0) })?;
+    let room = usize::try_from(count).unwrap_or(0);
+    let mut stats = vec![sys::_virNodeCPUStats { field: [0; 80], value: 0 }; room];
+    // SAFETY: the array has the `count` places that libvirt asked for.
+    check(unsafe { sys::virNodeGetCPUStats(connect.as_ptr(), all, stats.as_mut_ptr(), &mut count, 0) })?;
+    stats.truncate(usize::try_from(count).unwrap_or(0));
+    // SAFETY: libvirt ends each field's name with a zero byte.
+    Ok(stats.iter().map(|stat| (unsafe { copy_text(stat.field.as_ptr()) }, stat.value)).collect())
+}
+
 /// Which hypervisor a CPU question is about; empty texts leave libvirt its choice.
 #[derive(Debug, Clone, Default)]
 pub struct Hypervisor {

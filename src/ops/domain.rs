@@ -55,7 +55,10 @@ impl Domain {
     }
 
     /// Asks libvirt, once more over a new connection when the old one has broken.
-    fn ask<T>(&self, ask: impl Fn(&libvirt::Domain) -> Result<T, libvirt::Error>) -> Result<T, Fault> {
+    pub(super) fn ask<T>(
+        &self,
+        ask: impl Fn(&libvirt::Domain) -> Result<T, libvirt::Error>,
+    ) -> Result<T, Fault> {
         let first = ask(&self.handle()?);
         let answer =
             if matches!(&first, Err(error) if error.is_lost()) { ask(&self.handle()?) } else { first };
@@ -177,7 +180,7 @@ impl Domain {
         handle.job(completed).map_err(|error| self.fault(error))
     }
 
-    fn fault(&self, error: libvirt::Error) -> Fault {
+    pub(super) fn fault(&self, error: libvirt::Error) -> Fault {
         Fault::from(error).on_host(self.host.name()).on_object("domain", &self.name)
     }
 

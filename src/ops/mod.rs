@@ -4,6 +4,7 @@
 //! Every change goes through the gate here: `Host::change` is the only caller
 //! of [`crate::gate::Gate::apply`] outside tests.
 
+mod console;
 mod cpu;
 mod domain;
 mod facts;
@@ -12,9 +13,11 @@ mod keys;
 mod lanes;
 mod memory;
 pub mod migrate;
+pub mod monitor;
 pub mod net;
 mod network;
 mod objects;
+mod picture;
 pub mod placement;
 mod pool;
 pub mod preflight;

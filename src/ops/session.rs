@@ -1,7 +1,7 @@
 //! What one run of kvmsh holds: its hosts, its gate, its way to stop.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Host;
 use super::memory::Ledger;
@@ -9,7 +9,7 @@ use super::shared::Proofs;
 use crate::gate::{Gate, Journal, Mode};
 use crate::inventory;
 use crate::model::suggest::did_you_mean;
-use crate::model::{Cancel, Class, Fault, HostEntry, Inventory, Progress, Prompt, Target};
+use crate::model::{Cancel, Class, Fault, HostEntry, Inventory, NoScreen, Progress, Prompt, Screen, Target};
 use crate::ssh;
 
 /// How a run is set up; the command line decides.
@@ -44,6 +44,7 @@ struct Inner {
     hosts: Mutex<HashMap<String, Host>>,
     proofs: Proofs,
     memory: Ledger,
+    screen: OnceLock<Arc<dyn Screen>>,
 }
 
 impl Session {
@@ -57,6 +58,7 @@ impl Session {
             hosts: Mutex::default(),
             proofs: Proofs::default(),
             memory: Ledger::default(),
+            screen: OnceLock::new(),
         }))
     }
 
@@ -83,6 +85,18 @@ impl Session {
     /// The person at the terminal, if there is one.
     pub fn prompt(&self) -> Option<&Arc<dyn Prompt>> {
         self.0.settings.prompt.as_ref()
+    }
+
+    /// Where views are drawn.
+    pub fn screen(&self) -> &dyn Screen {
+        self.0.screen.get().map_or(&NoScreen, AsRef::as_ref)
+    }
+
+    /// Gives the run a screen; the first one stays.
+    #[must_use]
+    pub fn on(self, screen: Arc<dyn Screen>) -> Self {
+        let _ = self.0.screen.set(screen);
+        self
     }
 
     /// Whether libvirt is opened read-only.

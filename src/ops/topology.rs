@@ -105,9 +105,8 @@ fn tree(facts: &Facts) -> Vec<Branch> {
 fn links(facts: &Facts) -> Vec<Branch> {
     let alone = facts.look.links.iter().filter(|link| link.medium != "loopback");
     // A master that is not in the list is in another namespace.
-    let alone = alone.filter(|link| {
-        link.master.as_deref().is_none_or(|master| facts.look.link(master).is_none())
-    });
+    let alone =
+        alone.filter(|link| link.master.as_deref().is_none_or(|master| facts.look.link(master).is_none()));
     let mut alone: Vec<&LinkState> = alone.collect();
     alone.sort_by_key(|link| match link.kind.as_str() {
         "bridge" => 0,
@@ -180,7 +179,8 @@ fn of_network(network: &Network, facts: &Facts) -> Branch {
     } else {
         Cell::State("inactive".into(), Tone::Idle)
     };
-    let bridge = if network.bridge.is_empty() { Cell::Nothing } else { Cell::Text(format!("on {}", network.bridge)) };
+    let bridge =
+        if network.bridge.is_empty() { Cell::Nothing } else { Cell::Text(format!("on {}", network.bridge)) };
     let joined = facts.guests.iter().flat_map(|guest| {
         let nics = guest.hardware.nics.iter();
         nics.filter(|nic| nic.kind == "network" && nic.source == network.name).map(|nic| on_wire(guest, nic))
@@ -284,7 +284,12 @@ mod tests {
         Facts {
             look: Look { links, ..Look::default() },
             networks: vec![Network { name: "lan".into(), active: true, bridge: "br0".into() }],
-            pools: vec![Pool { name: "shared".into(), kind: "dir".into(), path: "/srv/vm/".into(), info: None }],
+            pools: vec![Pool {
+                name: "shared".into(),
+                kind: "dir".into(),
+                path: "/srv/vm/".into(),
+                info: None,
+            }],
             guests: vec![
                 guest("web", DomainState::Running, nic("network", "lan", "vnet0"), disk("/srv/vm/web.qcow2")),
                 guest("old", DomainState::ShutOff, nic("bridge", "br20", ""), disk("/srv/vm2/old.img")),

@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_document_is_indented_and_its_text_stays() {
-        let text = "<domain type='kvm'><name>web &amp; 1</name><!-- a -->\n\n<os><boot dev=\"hd\"/></os></domain>";
+        let text =
+            "<domain type='kvm'><name>web &amp; 1</name><!-- a -->\n\n<os><boot dev=\"hd\"/></os></domain>";
         assert_snapshot!(render(text, &term(false)).unwrap(), @r#"
         <domain type='kvm'>
           <name>web &amp; 1</name>

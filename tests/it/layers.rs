@@ -216,7 +216,8 @@ const CHANGES: &[&str] = &[
 ];
 
 /// What only concerns kvmsh's own side of a connection or a channel.
-const OWN: &[&str] = &["set_keep_alive", "send", "starts_with", "start", "set", "create_domain_snapshot"];
+const OWN: &[&str] =
+    &["abort", "set_keep_alive", "send", "starts_with", "start", "set", "create_domain_snapshot"];
 
 /// The calls of methods and functions in a body that change something.
 fn changes(body: &str) -> Vec<&str> {

@@ -24,6 +24,7 @@ mod pool;
 mod shell;
 mod survey;
 mod topology;
+mod views;
 
 use rhai::{
     Array, Dynamic, Engine, ImmutableString, Module, NativeCallContext, exported_manifest, exported_module,
@@ -50,7 +51,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
     }
     modules!(
         error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, links, cpu,
-        moves, topology
+        moves, topology, views
     );
 }
 

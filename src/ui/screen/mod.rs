@@ -1,0 +1,91 @@
+//! Views that live at the terminal: they have it until the person leaves, and give it back as it was, also when
+//! kvmsh is killed or fails.
+
+mod console;
+mod guard;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) use guard::Guard;
+pub use guard::restore;
+
+use super::{Format, Term, output, top};
+use crate::model::screen::Wire;
+use crate::model::{Cancel, Data, Fault, NoScreen, Progress, Screen, Watched};
+
+/// The terminal that kvmsh was started at, or what stands in its place.
+#[derive(Debug, Clone)]
+pub struct Live {
+    term: Term,
+    format: Format,
+    cancel: Cancel,
+    progress: Arc<dyn Progress>,
+}
+
+impl Live {
+    /// A screen that is left when `cancel` says so.
+    pub fn new(term: Term, format: Format, cancel: Cancel, progress: Arc<dyn Progress>) -> Self {
+        Self { term, format, cancel, progress }
+    }
+
+    /// The terminal as wide as it is now.
+    fn now(&self) -> Term {
+        let columns =
+            terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+        Term {
+            width: self.term.width.map(|width| columns.filter(|&now| now > 0).unwrap_or(width)),
+            ..self.term
+        }
+    }
+
+    pub(super) fn term(&self) -> &Term {
+        &self.term
+    }
+
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    pub(super) fn text(&self, data: &Data) -> Result<String, Fault> {
+        output::render(data, self.format, &self.now())
+    }
+}
+
+impl Screen for Live {
+    fn is_live(&self) -> bool {
+        self.term.interactive && self.term.stdout.tty && self.term.live
+    }
+
+    fn watch(&self, every: Duration, next: &mut dyn FnMut() -> Option<Data>) -> Result<(), Fault> {
+        let mut result = Ok(());
+        self.progress.suspend(&mut || {
+            result =
+                if self.is_live() { watch::live(self, every, next) } else { watch::plain(self, every, next) };
+        });
+        result
+    }
+
+    fn top(&self, watched: &dyn Watched, every: Duration, times: Option<u64>) -> Result<(), Fault> {
+        let mut result = Ok(());
+        self.progress.suspend(&mut || {
+            result = if self.is_live() { Ok(()) } else { top::plain(self, watched, every, times) };
+        });
+        // Not with the bars out of the way: a move from the view shows its own.
+        if self.is_live() { top::live(self, watched) } else { result }
+    }
+
+    fn console(&self, name: &str, wire: &mut dyn Wire) -> Result<(), Fault> {
+        if !self.is_live() {
+            return Err(NoScreen::fault("console"));
+        }
+        let mut result = Ok(());
+        self.progress.suspend(&mut || result = console::join(name, wire, &self.cancel));
+        result
+    }
+
+    fn line(&self, data: &Data) -> Result<(), Fault> {
+        self.progress.print(&self.text(data)?)
+    }
+}
