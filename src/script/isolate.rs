@@ -39,7 +39,9 @@ pub(super) fn compile(engine: &Engine, text: &str) -> Result<(AST, Vec<Mark>), r
     let plain = engine.compile(text)?;
     let mut marks = braces(&plain);
     // A closure may have an expression where a function has a block.
-    marks.retain(|(line, column)| text.lines().nth(line - 1).and_then(|l| l.chars().nth(column - 1)) == Some('{'));
+    marks.retain(|(line, column)| {
+        text.lines().nth(line - 1).and_then(|l| l.chars().nth(column - 1)) == Some('{')
+    });
     marks.sort_unstable();
     if marks.is_empty() {
         return Ok((plain, marks));
