@@ -18,6 +18,12 @@ pub(super) fn call(text: &str, is_variable: impl Fn(&str) -> bool) -> Option<Str
     }
 }
 
+/// Where the topic begins in `help mi`.
+pub(super) fn topic_start(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("help ").or_else(|| text.strip_prefix("? "))?;
+    is_topic(rest).then(|| text.len() - rest.len())
+}
+
 fn is_topic(word: &str) -> bool {
     word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '/' | '-'))
 }

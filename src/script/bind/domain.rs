@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map};
+use rhai::{Dynamic, Map};
 
-use super::super::error::Outcome;
-use super::super::options::Options;
+use super::super::error::{Outcome, ScriptFault};
+use super::super::options::{Options, keys};
 use super::super::show;
-use super::{at, host_of, int};
+use super::{ArrayOf, at, host_of, int};
 use crate::libvirt::{StatsGroup, UndefineOptions, XmlKind};
 use crate::model::Fault;
 use crate::ops::{Domain as OpsDomain, Host, transfer};
@@ -110,7 +110,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").domain("test").disks`
     #[rhai_fn(get = "disks", return_raw, pure)]
-    pub fn disks(domain: &mut Domain) -> Outcome<Array> {
+    pub fn disks(domain: &mut Domain) -> Outcome<ArrayOf<Map>> {
         Ok(domain.hardware()?.disks.iter().map(show::disk).collect())
     }
 
@@ -120,7 +120,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").domain("test").nics`
     #[rhai_fn(get = "nics", return_raw, pure)]
-    pub fn nics(domain: &mut Domain) -> Outcome<Array> {
+    pub fn nics(domain: &mut Domain) -> Outcome<ArrayOf<Map>> {
         Ok(domain.hardware()?.nics.iter().map(show::nic).collect())
     }
 
@@ -128,7 +128,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").domain("test").snapshots`
     #[rhai_fn(get = "snapshots", return_raw, pure)]
-    pub fn snapshots(domain: &mut Domain) -> Outcome<Array> {
+    pub fn snapshots(domain: &mut Domain) -> Outcome<ArrayOf<String>> {
         Ok(domain.snapshots()?.into_iter().map(Dynamic::from).collect())
     }
 
@@ -204,12 +204,10 @@ pub(super) mod functions {
 
     /// As `start()`, with options.
     ///
-    /// Options: `paused` (its processors do not run yet).
-    ///
     /// Errors: what libvirt says; `unknown_option`.
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn start_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
-        let paused = Options::new("start", &["paused"], options)?.flag("paused")?;
+        let paused = Options::new(&keys::START, options)?.flag("paused")?;
         Ok(at(&ctx, || domain.start(paused))?)
     }
 
@@ -258,12 +256,10 @@ pub(super) mod functions {
 
     /// As `destroy()`, with options.
     ///
-    /// Options: `graceful` (only if QEMU ends on SIGTERM, so that it can flush its caches).
-    ///
     /// Errors: what libvirt says; `unknown_option`.
     #[rhai_fn(name = "destroy", return_raw, pure)]
     pub fn destroy_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
-        let graceful = Options::new("destroy", &["graceful"], options)?.flag("graceful")?;
+        let graceful = Options::new(&keys::DESTROY, options)?.flag("graceful")?;
         Ok(at(&ctx, || domain.destroy(graceful))?)
     }
 
@@ -295,13 +291,10 @@ pub(super) mod functions {
 
     /// As `undefine()`, with options.
     ///
-    /// Options, each `false` by default, say what goes with it: `managed_save`, `snapshots` (their records),
-    /// `nvram` (its UEFI variables).
-    ///
     /// Errors: what libvirt says; `unknown_option`.
     #[rhai_fn(name = "undefine", return_raw, pure)]
     pub fn undefine_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
-        let options = Options::new("undefine", &["managed_save", "snapshots", "nvram"], options)?;
+        let options = Options::new(&keys::UNDEFINE, options)?;
         let options = UndefineOptions {
             managed_save: options.flag("managed_save")?,
             snapshots_metadata: options.flag("snapshots")?,
@@ -324,11 +317,15 @@ pub(super) mod functions {
     ///
     /// Errors: faults of the connections.
     #[rhai_fn(name = "preflight", return_raw, pure)]
-    pub fn preflight(ctx: NativeCallContext<'_>, domain: &mut Domain, target: Dynamic) -> Outcome<Array> {
+    pub fn preflight(
+        ctx: NativeCallContext<'_>,
+        domain: &mut Domain,
+        target: Dynamic,
+    ) -> Outcome<ArrayOf<ScriptFault>> {
         let target = host_of(&ctx, "preflight", &target)?;
         let plan = transfer::plan(std::slice::from_ref(domain), &[target], &Default::default())?;
         let reasons = plan.blocked.into_iter().flat_map(|blocked| blocked.reasons);
-        Ok(reasons.map(|fault| Dynamic::from(super::super::ScriptFault { fault })).collect())
+        Ok(reasons.map(|fault| Dynamic::from(ScriptFault { fault })).collect())
     }
 
     /// Moves it to another host, live if it runs, after a preflight.
@@ -344,10 +341,6 @@ pub(super) mod functions {
 
     /// As `migrate(target)`, with options.
     ///
-    /// Options: `bandwidth` (a size per second, for instance `"100MiB"`), `auto_converge`, `post_copy`, `connections`
-    /// (multifd), `copy_storage`, `max_downtime_ms` (libvirt: 300), `rename`, `migrate_uri`, `keep_source`, `transient`,
-    /// `timeout` (seconds).
-    ///
     /// Errors: as `migrate(target)`; `unknown_option`.
     #[rhai_fn(name = "migrate", return_raw, pure)]
     pub fn migrate_with(
@@ -357,7 +350,7 @@ pub(super) mod functions {
         options: Map,
     ) -> Outcome<Dynamic> {
         let target = host_of(&ctx, "migrate", &target)?;
-        let options = super::super::moves::migrate_options("migrate", options)?;
+        let options = super::super::moves::migrate_options(options)?;
         let report = at(&ctx, || super::super::moves::migrate_one(domain, &target, &options))?;
         Ok(report.map_or(Dynamic::UNIT, |report| show::report(&report)))
     }

@@ -314,17 +314,16 @@ pub(super) mod functions {
 
     /// Throws an error that `catch` sees and that decides the exit code.
     ///
-    /// `kind`: `"failed"` (exit code 1), `"usage"` (2), `"connect"` (3), `"refused"` (4) or `"partial"` (5). `details` may have
-    /// `code`, `message`, `hint`, `host`, `object`.
+    /// `kind`: `"failed"` (exit code 1), `"usage"` (2), `"connect"` (3), `"refused"` (4) or `"partial"` (5).
     ///
     /// Errors: the one it makes; `invalid_arg` for another kind.
     ///
     /// Example: `try { fail("refused", #{message: "no"}) } catch (e) { e.message }`
     #[rhai_fn(name = "fail", return_raw)]
     pub fn fail(kind: &str, details: Map) -> Outcome<()> {
-        use super::super::super::options::Options;
+        use super::super::super::options::{Options, keys};
         use crate::model::Class;
-        let details = Options::new("fail", &["code", "message", "hint", "host", "object"], details)?;
+        let details = Options::new(&keys::FAIL, details)?;
         let class = match kind {
             "failed" => Class::Failed,
             "usage" => Class::Usage,

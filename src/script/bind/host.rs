@@ -1,13 +1,13 @@
 //! Hosts.
 
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, FnPtr, Map};
+use rhai::{Dynamic, FnPtr, Map};
 use std::time::{Duration, Instant};
 
 use super::super::error::{Outcome, misuse};
-use super::super::options::Options;
+use super::super::options::{Options, keys};
 use super::super::show;
-use super::{array, at, int, session};
+use super::{ArrayOf, array, at, int, session};
 use crate::libvirt::{Hypervisor, StatsGroup};
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 use wildmatch::WildMatch;
@@ -128,20 +128,18 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").domains().len()`
     #[rhai_fn(name = "domains", return_raw, pure)]
-    pub fn domains(host: &mut Host) -> Outcome<Array> {
+    pub fn domains(host: &mut Host) -> Outcome<ArrayOf<Domain>> {
         Ok(array(host.domains()?))
     }
 
     /// The domains that match.
     ///
-    /// `filter`: `#{state, name}`, both optional: a state in virsh's words (`"running"`, `"shut off"`, …), a name or glob.
-    ///
     /// Errors: `invalid_arg` for what is no state.
     ///
     /// Example: `host("test:///default").domains(#{state: "running", name: "t*"})`
     #[rhai_fn(name = "domains", return_raw, pure)]
-    pub fn domains_matching(host: &mut Host, filter: Map) -> Outcome<Array> {
-        let filter = Options::new("domains", &["state", "name"], filter)?;
+    pub fn domains_matching(host: &mut Host, filter: Map) -> Outcome<ArrayOf<Domain>> {
+        let filter = Options::new(&keys::DOMAINS, filter)?;
         let name = filter.text("name")?.map(|glob| WildMatch::new(&glob));
         let state = filter.text("state")?;
         let mut domains = host.domains()?;
@@ -149,11 +147,10 @@ pub(super) mod functions {
             domains.retain(|domain| name.matches(domain.name()));
         }
         if let Some(state) = state {
-            let words = ["running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended"];
-            if !words.contains(&state.as_str()) {
+            if !keys::STATES.contains(&state.as_str()) {
                 return Err(misuse(format!(
                     "domains: `{state}` is no state; states are {}",
-                    words.join(", ")
+                    keys::STATES.join(", ")
                 )));
             }
             let rows = host.domain_rows()?;
@@ -194,7 +191,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").pools()`
     #[rhai_fn(name = "pools", return_raw, pure)]
-    pub fn pools(host: &mut Host) -> Outcome<Array> {
+    pub fn pools(host: &mut Host) -> Outcome<ArrayOf<Pool>> {
         Ok(array(host.pools()?))
     }
 
@@ -209,7 +206,7 @@ pub(super) mod functions {
                 .map_err(|kind| misuse(format!("define_pool takes XML or a map, not {kind}")))?
                 .to_string(),
             Some(map) => {
-                let map = Options::new("define_pool", &["name", "path", "type"], map)?;
+                let map = Options::new(&keys::DEFINE_POOL, map)?;
                 if let Some(kind) = map.text("type")?.filter(|kind| kind != "dir") {
                     return Err(misuse(format!(
                         "define_pool: a map makes pools of type dir; write {kind} pools as XML"
@@ -239,7 +236,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").networks()`
     #[rhai_fn(name = "networks", return_raw, pure)]
-    pub fn networks(host: &mut Host) -> Outcome<Array> {
+    pub fn networks(host: &mut Host) -> Outcome<ArrayOf<Network>> {
         Ok(array(host.networks()?))
     }
 
@@ -265,7 +262,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").stats()[0].name`
     #[rhai_fn(name = "stats", return_raw, pure)]
-    pub fn stats(host: &mut Host) -> Outcome<Array> {
+    pub fn stats(host: &mut Host) -> Outcome<ArrayOf<Map>> {
         let rows = host.stats_connection()?.stats(&StatsGroup::ALL).map_err(crate::model::Fault::from)?;
         Ok(rows
             .into_iter()
@@ -288,12 +285,10 @@ pub(super) mod functions {
 
     /// The domain capabilities XML.
     ///
-    /// Options: `emulator`, `arch`, `machine`, `type` (`"kvm"`, `"qemu"`).
-    ///
     /// Errors: `no_support` for drivers without them.
     #[rhai_fn(name = "domain_capabilities", return_raw, pure)]
     pub fn domain_capabilities(host: &mut Host, options: Map) -> Outcome<String> {
-        let options = Options::new("domain_capabilities", &["emulator", "arch", "machine", "type"], options)?;
+        let options = Options::new(&keys::DOMAIN_CAPABILITIES, options)?;
         let of = Hypervisor {
             emulator: options.text("emulator")?.unwrap_or_default(),
             arch: options.text("arch")?.unwrap_or_default(),
@@ -305,15 +300,14 @@ pub(super) mod functions {
 
     /// Calls `f` with each lifecycle event until it returns `false`.
     ///
-    /// The event is `#{domain, uuid, event, detail}`. `filter`: `#{domain, event, timeout}`: a name or glob,
-    /// `"started"`, `"stopped"`, …, and seconds after which it ends. Returns the number of events.
+    /// The event is `#{domain, uuid, event, detail}`. Returns the number of events.
     ///
     /// Errors: `connection_lost` when the daemon is gone.
     ///
     /// Example: `host("test:///default").events(#{timeout: 0.01}, |e| print(e.domain))`
     #[rhai_fn(name = "events", return_raw, pure)]
     pub fn events(ctx: NativeCallContext<'_>, host: &mut Host, filter: Map, f: FnPtr) -> Outcome<i64> {
-        let filter = Options::new("events", &["domain", "event", "timeout"], filter)?;
+        let filter = Options::new(&keys::HOST_EVENTS, filter)?;
         let name = filter.text("domain")?.map(|glob| WildMatch::new(&glob));
         let kind = filter.text("event")?;
         let limit = filter.seconds("timeout")?;

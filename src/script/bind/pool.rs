@@ -1,11 +1,11 @@
 //! Storage pools and volumes.
 
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map};
+use rhai::{Dynamic, Map};
 
 use super::super::error::{Outcome, misuse};
-use super::super::options::{Options, size};
-use super::{array, at, int};
+use super::super::options::{Options, keys, size};
+use super::{ArrayOf, array, at, int};
 use crate::ops::{Host, Pool as OpsPool, Volume as OpsVolume};
 
 #[export_module(manifest)]
@@ -168,7 +168,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").pool("default-pool").volumes()`
     #[rhai_fn(name = "volumes", return_raw, pure)]
-    pub fn volumes(pool: &mut Pool) -> Outcome<Array> {
+    pub fn volumes(pool: &mut Pool) -> Outcome<ArrayOf<Volume>> {
         Ok(array(pool.volumes()?))
     }
 
@@ -182,7 +182,7 @@ pub(super) mod functions {
 
     /// Creates a volume.
     ///
-    /// `size_or_map`: bytes or a text such as `"4GiB"`, for a qcow2 image; or a map with `size`, `format` (`"qcow2"`) and `allocation` (what is taken at once; 0).
+    /// `size_or_map`: bytes or a text such as `"4GiB"`, for a qcow2 image; or a map of options.
     ///
     /// Errors: `storage_vol_exist`, …
     #[rhai_fn(name = "create_volume", return_raw, pure)]
@@ -195,7 +195,7 @@ pub(super) mod functions {
         let (capacity, allocation, format) = match size_or_map.clone().try_cast::<Map>() {
             None => (size(&size_or_map)?, None, "qcow2".to_owned()),
             Some(map) => {
-                let map = Options::new("create_volume", &["size", "format", "allocation"], map)?;
+                let map = Options::new(&keys::CREATE_VOLUME, map)?;
                 let capacity = map.size("size")?.ok_or_else(|| misuse("create_volume: `size` is missing"))?;
                 let format = map.text("format")?.unwrap_or_else(|| "qcow2".to_owned());
                 (capacity, map.size("allocation")?, format)
