@@ -265,7 +265,11 @@ fn exit_code(error: &EvalAltResult) -> Option<u8> {
 /// positions stay right.
 fn without_shebang(text: &str) -> std::borrow::Cow<'_, str> {
     match text.strip_prefix("#!") {
-        Some(rest) => format!("//{rest}").into(),
+        // `///` would begin documentation.
+        Some(rest) => match rest.strip_prefix('/') {
+            Some(rest) => format!("// {rest}").into(),
+            None => format!("//{rest}").into(),
+        },
         None => text.into(),
     }
 }

@@ -17,6 +17,7 @@ mod layers;
 mod memory;
 mod objects;
 mod policy;
+mod prompt;
 mod repl;
 mod scene;
 mod scripts;
