@@ -14,6 +14,7 @@ mod ink;
 mod line;
 mod modules;
 mod options;
+mod refine;
 mod runner;
 mod show;
 mod tables;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
 use crate::model::Fault;
+use crate::model::suggest::did_you_mean;
 
 /// The standard library, built into the binary.
 pub(super) const STDLIB: &[(&str, &str)] = &[
@@ -63,8 +64,9 @@ impl Modules {
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .ok_or_else(|| {
                     let known: Vec<&str> = STDLIB.iter().map(|(name, _)| *name).collect();
-                    Fault::new("no_module", format!("the standard library has no module {path}"))
-                        .hint(format!("it has: {}", known.join(", ")))
+                    let hint = did_you_mean(path, known.iter().copied());
+                    Fault::new("no_module", format!("the standard library has no module `{path}`"))
+                        .hint(hint.unwrap_or_else(|| format!("it has: {}", known.join(", "))))
                 });
         }
         let beside = source.map(Path::new).filter(|s| s.is_file()).and_then(Path::parent);

@@ -59,6 +59,22 @@ impl Options {
         }
     }
 
+    /// One of the words that it may be.
+    pub(super) fn word(&self, key: &'static str) -> Outcome<Option<String>> {
+        let word = self.text(key)?;
+        let words = match self.known.keys.iter().find(|one| one.name == key).map(|one| one.holds) {
+            Some(keys::Holds::Word(words)) => words,
+            _ => return Ok(word),
+        };
+        if let Some(word) = word.as_deref().filter(|word| !words.contains(word)) {
+            let message = format!("{}: option `{key}` cannot be `{word}`", self.function);
+            let near = did_you_mean(word, words.iter().copied());
+            let fault = Fault::new("invalid_arg", message);
+            return Err(fault.hint(near.unwrap_or_else(|| format!("it is {}", words.join(", ")))).into());
+        }
+        Ok(word)
+    }
+
     /// A whole number that is not negative.
     pub(super) fn count(&self, key: &'static str) -> Outcome<Option<u64>> {
         let Some(value) = self.take(key) else { return Ok(None) };

@@ -11,7 +11,7 @@ use super::engine::{Lookup, Printer};
 use super::help::{self, Index};
 use super::ink::{self, Callable, Ink};
 use super::modules::{Modules, Texts};
-use super::{diagnose, engine, incomplete, line, show, tokens};
+use super::{diagnose, engine, incomplete, line, refine, show, tokens};
 use crate::model::{Data, Diagnosis};
 use crate::ops::{Host, Session};
 
@@ -141,7 +141,7 @@ impl Runner {
             Ok(_) => Vec::new(),
             Err(error) => {
                 let error = Box::new(EvalAltResult::ErrorParsing(*error.0, error.1));
-                vec![diagnose::diagnose(&self.engine, error, &source.name, &self.texts)]
+                vec![self.diagnose(source, error)]
             }
         }
     }
@@ -247,7 +247,9 @@ impl Runner {
     }
 
     fn diagnose(&self, source: &Source, error: Box<EvalAltResult>) -> Diagnosis {
-        diagnose::diagnose(&self.engine, error, &source.name, &self.texts)
+        let mut diagnosis = diagnose::diagnose(&self.engine, error, &source.name, &self.texts);
+        self.look(|look| refine::refine(look, &mut diagnosis));
+        diagnosis
     }
 }
 

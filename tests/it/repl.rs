@@ -134,7 +134,7 @@ fn an_error_shows_its_entry_and_a_caret_and_stays_at_hand() {
     let mut prompt = Prompt::open(&home);
     prompt.line("let lab = host(\"lab\");");
     prompt.line("lab.domain(\"tset\").state").shows("error[no_domain]");
-    prompt.shows("--> repl[2]:1:5");
+    prompt.shows("--> repl[2]:1:12");
     prompt.shows("^^^^^^");
     prompt.shows("did you mean `test`?");
     prompt.line("\"<\" + last_error.code + \">\"").shows("<no_domain>");

@@ -120,6 +120,16 @@ impl Look<'_> {
         offer::offer(&typed, &spot, after, world)
     }
 
+    /// The keys of the map, or the members of the object, that stands before the last dot.
+    pub(super) fn keys_before(&self, text: &str) -> Vec<String> {
+        let typed = Typed::new(self, text);
+        let Some(dot) = typed.tokens.len().checked_sub(1) else { return Vec::new() };
+        match typed.value_before(dot).shape {
+            shape::Shape::Map(keys) => keys.into_keys().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The forms of the function whose arguments are being typed at the end of
     /// the text, and which argument that is.
     pub(super) fn calling(&self, text: &str) -> Option<(Vec<String>, usize)> {

@@ -74,8 +74,7 @@ const fn keys(object: &'static str, function: &'static str, keys: &'static [Key]
 }
 
 /// The words for a domain's state that a filter takes.
-pub(in crate::script) const STATES: &[&str] =
-    &["running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended"];
+const STATES: &[&str] = &["running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended"];
 
 const EVENTS: &[&str] = &[
     "defined",
