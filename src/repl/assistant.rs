@@ -169,7 +169,8 @@ impl Highlighter for Assistant {
             return Cow::Borrowed(line);
         }
         if commands::is_one(line) {
-            return Style::new().fg(Color::Cyan).paint(line).to_string().into();
+            let whole = [(0..line.len(), Ink::Plain)];
+            return paint(line, &whole, |_, _| Style::new().fg(Color::Cyan)).into();
         }
         let runner = self.runner.borrow();
         let pair = self.cursor.get().and_then(|cursor| runner.bracket_pair(line, cursor));
@@ -271,3 +272,117 @@ impl Validator for Assistant {
 }
 
 impl Helper for Assistant {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use rustyline::history::DefaultHistory;
+
+    use super::*;
+    use crate::gate::{Journal, Mode};
+    use crate::model::{Cancel, Inventory, Silent};
+    use crate::ops::{Session, Settings};
+
+    fn assistant() -> Assistant {
+        let session = Session::new(Settings {
+            inventory: Inventory::default(),
+            select: Vec::new(),
+            mode: Mode::Apply,
+            journal: Journal::off(),
+            assume_yes: false,
+            progress: Arc::new(Silent),
+            cancel: Cancel::new(),
+            prompt: None,
+        });
+        let runner = Rc::new(RefCell::new(Runner::interactive(&session)));
+        Assistant::new(runner, World::new(&session), true)
+    }
+
+    /// A text without its colours.
+    fn bare_of(text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("\x1b[") {
+            out.push_str(&rest[..at]);
+            let end = rest[at..].find('m').unwrap();
+            rest = &rest[at + end + 1..];
+        }
+        out.push_str(rest);
+        out
+    }
+
+    #[test]
+    fn code_has_colours() {
+        let assistant = assistant();
+        let painted = assistant.highlight("let x = host(\"a\"); nope(1) // é", 0);
+        assert!(
+            painted.contains("\x1b[35mlet\x1b[0m") && painted.contains("\x1b[34mhost\x1b[0m"),
+            "{painted:?}"
+        );
+        assert!(painted.contains("\x1b[32m\"a\"\x1b[0m") && painted.contains("\x1b[31mnope\x1b[0m"));
+        assert!(assistant.highlight("nope", 0) == "nope", "a name may go on");
+        assistant.highlight_char("f(x)", 4, CmdKind::MoveCursor);
+        assert_eq!(assistant.highlight("f(x)", 4).matches("\x1b[1;4;94m").count(), 2);
+    }
+
+    #[test]
+    fn lists_fit_the_terminal() {
+        let candidates = || {
+            let one = |text: &str, note: &str| Candidate {
+                text: text.into(),
+                shown: text.into(),
+                note: note.into(),
+            };
+            vec![
+                one("日本語の名前の長いもの日本語の名前の長いもの日本", "x"),
+                one("a\x1b[2Jb", &"long ".repeat(40)),
+            ]
+        };
+        for columns in [20, 40, 80, 120] {
+            for pair in pairs(candidates(), columns) {
+                assert!(
+                    pair.display.width() <= columns - 2 && !pair.display.contains('\x1b'),
+                    "{}",
+                    pair.display
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+        #[test]
+        fn painted_text_is_the_same_text(
+            pieces in prop::collection::vec(prop_oneof![
+                "[^\x1b]{0,6}",
+                prop::sample::select(vec![
+                    "\"", "`", "${", "}", "{", "(", ")", "\n", "let ", "fn f(x) {", "/*", "*/", "// ", "\\", "'", "#{",
+                    "host", ".", "日本", "e\u{301}", ":", "!", "help ", "\u{1F469}\u{200D}\u{1F469}", "\t", "\r\n", "1.5e3",
+                ]).prop_map(ToOwned::to_owned),
+            ], 0..20),
+            at in 0_usize..100,
+        ) {
+            thread_local! { static ASSISTANT: Assistant = assistant(); }
+            let text = pieces.concat();
+            ASSISTANT.with(|assistant| {
+                let at = at.min(text.len());
+                let at = (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+                assistant.highlight_char(&text, at, CmdKind::MoveCursor);
+                let painted = assistant.highlight(&text, at);
+                assert_eq!(bare_of(&painted), text);
+                // Each line is coloured by itself.
+                for line in painted.split('\n') {
+                    let open = line.rfind("\x1b[").map_or("", |at| &line[at..]);
+                    assert!(open.is_empty() || open.starts_with("\x1b[0m"), "{line:?}");
+                }
+                assistant.wants_more(&text);
+                let history = DefaultHistory::new();
+                assistant.hint(&text, text.len(), &Context::new(&history));
+                let found = assistant.completion(&text, at);
+                assert!(found.start <= text.len());
+            });
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! Running scripts and lines.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
+use std::rc::Rc;
 
 use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, Module, Scope};
 
@@ -11,6 +12,7 @@ use super::engine::{Lookup, Printer};
 use super::help::{self, Index};
 use super::ink::{self, Callable, Ink};
 use super::modules::{Modules, Texts};
+use super::tokens::Token;
 use super::{diagnose, engine, incomplete, line, refine, show, tokens};
 use crate::model::{Data, Diagnosis};
 use crate::ops::{Host, Session};
@@ -43,6 +45,8 @@ pub struct Runner {
     modules: Modules,
     /// The index, made when the prompt first needs it after a line.
     known: OnceCell<(Index, Callable)>,
+    /// The text whose tokens were asked for last.
+    last: RefCell<(String, Rc<Vec<Token>>)>,
 }
 
 impl std::fmt::Debug for Runner {
@@ -67,7 +71,15 @@ impl Runner {
         let modules = Modules::new(texts.clone());
         let printer = Printer::new(session);
         let engine = engine::build(session, modules.clone(), lookup, &printer);
-        Self { engine, printer, scope: Scope::new(), texts, modules, known: OnceCell::new() }
+        Self {
+            engine,
+            printer,
+            scope: Scope::new(),
+            texts,
+            modules,
+            known: OnceCell::new(),
+            last: RefCell::default(),
+        }
     }
 
     /// A runner for lines at the prompt: `it` is the last result, `last_error` the last error.
@@ -187,13 +199,21 @@ impl Runner {
 
     /// What the parts of a text are; what is between them is space.
     pub fn inks(&self, text: &str) -> Vec<(Range<usize>, Ink)> {
-        let tokens = tokens::tokens(&self.engine, text);
-        ink::inks(&tokens, &self.known().1, |name| self.scope.contains(name))
+        ink::inks(&self.tokens(text), &self.known().1, |name| self.scope.contains(name))
     }
 
     /// The brackets that belong together, one of which is at the cursor.
     pub fn bracket_pair(&self, text: &str, cursor: usize) -> Option<(usize, usize)> {
-        ink::pair(&tokens::tokens(&self.engine, text), cursor)
+        ink::pair(&self.tokens(text), cursor)
+    }
+
+    /// The tokens of a text; of the one before as well, since several ask at each key.
+    fn tokens(&self, text: &str) -> Rc<Vec<Token>> {
+        let mut last = self.last.borrow_mut();
+        if last.0 != text {
+            *last = (text.to_owned(), Rc::new(tokens::tokens(&self.engine, text)));
+        }
+        last.1.clone()
     }
 
     fn known(&self) -> &(Index, Callable) {
