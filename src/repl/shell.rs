@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command as Program, Stdio};
+use std::process::{Command as Program, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::commands::{Command, LIST};
@@ -11,7 +11,7 @@ use super::world::{State, World};
 use super::{Setup, bare, commands, entry};
 use crate::gate::Mode;
 use crate::inventory;
-use crate::model::{Cell, Data, Diagnosis, Fault, Table, Tone};
+use crate::model::{Cancel, Cell, Data, Diagnosis, Fault, Table, Tone};
 use crate::ops::Session;
 use crate::script::{End, Runner, Source, wrap};
 use crate::ui::{self, Format, Term};
@@ -145,10 +145,10 @@ impl Shell {
                 None => ui::say("nothing is being recorded; `:record FILE` begins"),
             },
             Command::Source(path) => return self.source(&path, runner, term),
-            Command::Edit => return edit(&self.last).map(Next::Begin),
+            Command::Edit => return edit(&self.last, self.session.cancel()).map(Next::Begin),
             Command::Reload => self.reload(runner).map_err(|diagnosis| diagnosis.fault)?,
             Command::Quit => return Ok(Next::Leave(0)),
-            Command::Local(line) => local(&line)?,
+            Command::Local(line) => local(&line, self.session.cancel())?,
         }
         Ok(Next::Line)
     }
@@ -261,13 +261,26 @@ fn human(time: Duration) -> String {
     }
 }
 
+/// Runs a program at the terminal. Ctrl-C is meant for it then, not for kvmsh.
+fn wait(program: &mut Program, cancel: &Cancel) -> std::io::Result<ExitStatus> {
+    let mut child = program.spawn()?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            cancel.reset();
+            return Ok(status);
+        }
+        cancel.reset();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Runs a line in this machine's shell.
-fn local(line: &str) -> Result<(), Fault> {
+fn local(line: &str, cancel: &Cancel) -> Result<(), Fault> {
     if line.is_empty() {
         return Err(Fault::new("usage", "`!COMMAND` runs a command of this machine's shell"));
     }
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-    let status = Program::new(&shell).arg("-c").arg(line).status().map_err(|error| {
+    let status = wait(Program::new(&shell).arg("-c").arg(line), cancel).map_err(|error| {
         Fault::new("local_command", format!("cannot run {}", Path::new(&shell).display()))
             .because(error.to_string())
     })?;
@@ -278,7 +291,7 @@ fn local(line: &str) -> Result<(), Fault> {
 }
 
 /// Lets a person edit a text in their editor.
-fn edit(text: &str) -> Result<String, Fault> {
+fn edit(text: &str, cancel: &Cancel) -> Result<String, Fault> {
     let chosen =
         ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|e| !e.is_empty()));
     let editor = chosen.unwrap_or_else(|| "vi".to_owned());
@@ -288,11 +301,7 @@ fn edit(text: &str) -> Result<String, Fault> {
     let file = Draft::new(text).map_err(|error| fail("cannot write a file for", error))?;
     // The variable may hold options: `code --wait`.
     let script = format!("{editor} \"$1\"");
-    let status = Program::new("/bin/sh")
-        .args(["-c", &script, "sh"])
-        .arg(&file.0)
-        .stdin(Stdio::inherit())
-        .status()
+    let status = wait(Program::new("/bin/sh").args(["-c", &script, "sh"]).arg(&file.0), cancel)
         .map_err(|error| fail("cannot run", error))?;
     if !status.success() {
         return Err(Fault::new("editor", format!("`{editor}` ended with {status}"))
