@@ -2,7 +2,7 @@
 #
 # Works as root and as a user with sudo, on Debian and Ubuntu. What is missing is installed: the build's parts by
 # tools/build-deps, those of the practice cluster (libvirt, QEMU, sshd, all without starting a service) by
-# tests/lab/lab install. Only Rust itself is up to you: https://rustup.rs
+# tests/lab/lab install and tests/lab/vm install. Only Rust itself is up to you: https://rustup.rs
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -41,7 +41,7 @@ demo: build lab-parts ## build kvmsh and show it at work on a practice cluster o
 	@$(SUDO) tests/lab/demo "$(DEBUG)"
 
 .PHONY: test
-test: lint lab-parts ## lint, then all tests, on real libvirt daemons, SSH servers and guests
+test: lint lab-parts vm-parts ## lint, then all tests, on real libvirt daemons, SSH servers and guests
 	$(RUNNER) $(CARGO) test --locked
 
 .PHONY: lab
@@ -61,7 +61,7 @@ lint: build-parts ## formatting, clippy, shellcheck, and the dependencies' licen
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck $(SCRIPTS)
-	cd tests/lab && shellcheck -x -a lab guest/init
+	cd tests/lab && shellcheck -x -a lab vm guest/init vmlib/initrd-init
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		echo $(CARGO) deny check; $(CARGO) deny --offline check licenses bans sources; \
 	else \
@@ -104,3 +104,8 @@ build-parts:
 .PHONY: lab-parts
 lab-parts:
 	@tests/lab/lab install
+
+# The tests run on whole machines, too.
+.PHONY: vm-parts
+vm-parts:
+	@tests/lab/vm install

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod inventory;
 pub mod libvirt;
 pub mod model;
+pub mod netconf;
 pub mod ops;
 pub mod repl;
 pub mod script;

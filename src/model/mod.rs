@@ -1,5 +1,6 @@
 //! Plain types that every layer shares. No I/O, no libvirt, no SSH, no Rhai.
 
+pub mod base64;
 pub mod bytes;
 pub mod cancel;
 pub mod data;
@@ -7,6 +8,7 @@ pub mod domain;
 pub mod fault;
 pub mod host;
 pub mod inventory;
+pub mod link;
 pub mod migration;
 pub mod place;
 pub mod placement;
@@ -23,6 +25,7 @@ pub use domain::{Disk, DomainInfo, DomainRow, DomainState, Hardware, Nic};
 pub use fault::{Class, Fault};
 pub use host::{Event, NodeInfo, NodeMemory, PoolInfo, Versions, VolumeInfo};
 pub use inventory::{HostEntry, Inventory};
+pub use link::{Addresses, Addressing, Bond, BondMode, Bridge, IfName};
 pub use migration::{JobStats, MigrateOptions, MigrateReport};
 pub use place::{Diagnosis, Place};
 pub use placement::{Assignment, Guest, Placement, Room, Unplaced};

@@ -11,6 +11,7 @@ mod host;
 mod lanes;
 mod memory;
 pub mod migrate;
+pub mod net;
 mod network;
 mod objects;
 pub mod placement;

@@ -116,6 +116,12 @@ impl Session {
         ssh::Settings { cancel: self.cancel().clone(), ..ssh::Settings::default() }
     }
 
+    /// A shell that shares no connection with any other, and gives up soon: what answers it can be reached now.
+    pub(super) fn fresh_shell(&self, target: &Target) -> ssh::Shell {
+        let connect_timeout = std::time::Duration::from_secs(3);
+        ssh::Shell::new(target.clone(), ssh::Settings { connect_timeout, ..self.shell_settings() })
+    }
+
     /// Asks yes or no.
     ///
     /// # Errors

@@ -12,9 +12,12 @@ use crate::model::suggest::did_you_mean;
 
 /// The standard library, built into the binary.
 pub(super) const STDLIB: &[(&str, &str)] = &[
+    ("std/bond", include_str!("../../stdlib/bond.rhai")),
+    ("std/bridge", include_str!("../../stdlib/bridge.rhai")),
     ("std/cli", include_str!("../../stdlib/cli.rhai")),
     ("std/evacuate", include_str!("../../stdlib/evacuate.rhai")),
     ("std/migrate", include_str!("../../stdlib/migrate.rhai")),
+    ("std/net", include_str!("../../stdlib/net.rhai")),
 ];
 
 /// The texts of all scripts of a run, by name, for carets in errors.

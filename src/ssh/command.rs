@@ -109,6 +109,11 @@ fn shorten(text: &str) -> String {
     line.chars().take(119).chain(std::iter::once('…')).collect()
 }
 
+/// One line for a POSIX shell that runs these words unchanged; `None` when one holds a NUL.
+pub fn shell_line(words: &[String]) -> Option<String> {
+    quote(words).ok()
+}
+
 /// Quotes words so that a POSIX shell gives them back unchanged.
 pub(super) fn quote(words: &[String]) -> Result<String, Kind> {
     shlex::try_join(words.iter().map(String::as_str))

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::base64;
+use crate::model::base64;
 
 /// A private key file that can be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,9 @@ use super::command::Command;
 use super::config::SshConfig;
 use super::error::Kind;
 use super::limit::Limit;
-use super::{base64, keys, local};
+use super::{keys, local};
 use crate::model::Cancel;
+use crate::model::base64;
 
 /// `ssh-keygen` reads a file; it has no reason to take longer.
 const TIMEOUT: Duration = Duration::from_secs(10);

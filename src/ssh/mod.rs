@@ -6,7 +6,6 @@
 
 mod advice;
 mod auth;
-mod base64;
 mod cksum;
 mod command;
 mod config;
@@ -32,12 +31,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-pub use command::{Command, Exit, OUTPUT_LIMIT, Output, Probe};
+pub use command::{Command, Exit, OUTPUT_LIMIT, Output, Probe, shell_line};
 pub use config::SshConfig;
 pub use error::{Error, FileError, Kind};
 pub use facts::Facts;
 pub use files::{FileKind, Metadata, WriteOptions, Written};
 pub use known_hosts::{HostKey, KeyState};
+use settings::OPEN;
 pub use settings::{HANDSHAKE, PROBE_TIMEOUT, Passphrases, RUN_TIMEOUT, Settings, Trust};
 pub use transfer::Meter;
 
@@ -225,12 +225,12 @@ impl Shell {
         let line = format!("exec {}", command::quote(&words)?);
         let (mut wire, channel) = loop {
             let (mut wire, pooled) = self.checkout()?;
-            match exec::open(&mut wire, &Limit::new(&self.cancel, Some(HANDSHAKE))) {
+            match exec::open(&mut wire, &Limit::new(&self.cancel, Some(OPEN))) {
                 Ok(channel) => break (wire, channel),
                 // Nothing had been sent: a session that died while it was idle is replaced.
                 // What killed it will have killed the other idle ones as well.
                 Err(Stall::Lost(_) | Stall::Deadline) if pooled => self.host.pool.clear(),
-                Err(stall) => return Err(fail(stall, false)),
+                Err(stall) => return Err(stall.kind("opening a session", Some(OPEN), false)),
             }
         };
         let limit = Limit::new(&self.cancel, command.timeout);

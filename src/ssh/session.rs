@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use ssh2::{HashType, MethodType};
 
-use super::base64;
 use super::config::{self, Hop, SshConfig};
 use super::error::Kind;
 use super::known_hosts::{self, HostKey, KeyState, KnownKeys};
@@ -18,6 +17,7 @@ use super::settings::{HANDSHAKE, Settings, Trust};
 use super::wire::Wire;
 use super::{auth, keys};
 use crate::model::Cancel;
+use crate::model::base64;
 
 /// More jump hosts in a row than anybody has.
 const MAX_JUMPS: usize = 8;

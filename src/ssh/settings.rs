@@ -31,6 +31,9 @@ pub struct Settings {
 /// have to touch a security key; asking for a passphrase does not count).
 pub const HANDSHAKE: Duration = Duration::from_secs(8);
 
+/// Time limit for opening a session on a connection: on a busy host, starting the user's systemd instance takes its time.
+pub(super) const OPEN: Duration = Duration::from_secs(20);
+
 /// Time limit of [`super::Shell::run`] unless the command sets another: ten minutes.
 pub const RUN_TIMEOUT: Duration = Duration::from_secs(600);
 

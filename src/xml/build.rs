@@ -74,6 +74,31 @@ pub fn dir_pool(name: &str, path: &str) -> Result<String, Error> {
     write("pool", "pool", &Pool { kind: "dir", name, target: Target { path } })
 }
 
+/// A network that offers a bridge of the host to guests: `<forward mode='bridge'/>`.
+///
+/// # Errors
+/// A name that XML cannot hold.
+pub fn bridge_network(name: &str, bridge: &str) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Network<'a> {
+        name: &'a str,
+        forward: Forward,
+        bridge: Bridge<'a>,
+    }
+    #[derive(Serialize)]
+    struct Forward {
+        #[serde(rename = "@mode")]
+        mode: &'static str,
+    }
+    #[derive(Serialize)]
+    struct Bridge<'a> {
+        #[serde(rename = "@name")]
+        name: &'a str,
+    }
+    let network = Network { name, forward: Forward { mode: "bridge" }, bridge: Bridge { name: bridge } };
+    write("network", "network", &network)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +108,11 @@ mod tests {
         let xml = volume("a<b>&\"c\"", Bytes(1024), None, "qcow2").unwrap();
         assert_eq!(crate::xml::pool::name("volume", &xml).unwrap(), "a<b>&\"c\"");
         assert_eq!(crate::xml::pool::volume_format(&xml).unwrap(), "qcow2");
+        let network = bridge_network("lan", "br<0>").unwrap();
+        assert_eq!(
+            network,
+            "<network><name>lan</name><forward mode=\"bridge\"/><bridge name=\"br&lt;0&gt;\"/></network>"
+        );
         let pool = dir_pool("p", "/srv/a&b").unwrap();
         assert_eq!(crate::xml::pool::type_and_path(&pool).unwrap().1, "/srv/a&b");
     }

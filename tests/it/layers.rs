@@ -140,13 +140,14 @@ fn what_the_compiler_cannot_check_is_in_one_file_and_says_why_it_is_right() {
 const BELOW: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("xml", &["model"]),
+    ("netconf", &["model"]),
     ("gate", &["model"]),
     ("ui", &["model"]),
     ("inventory", &["model"]),
     ("libvirt", &["gate", "model", "xml"]),
     ("ssh", &["gate", "model"]),
-    ("ops", &["gate", "inventory", "libvirt", "model", "ssh", "xml"]),
-    ("script", &["gate", "inventory", "libvirt", "model", "ops", "ssh", "xml"]),
+    ("ops", &["gate", "inventory", "libvirt", "model", "netconf", "ssh", "xml"]),
+    ("script", &["gate", "inventory", "libvirt", "model", "netconf", "ops", "ssh", "xml"]),
     ("repl", &["gate", "inventory", "model", "ops", "script", "ui"]),
     ("cli", &["gate", "inventory", "model", "ops", "repl", "script", "ui"]),
 ];

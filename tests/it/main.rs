@@ -25,3 +25,4 @@ mod secrets;
 mod ssh;
 mod sshd;
 mod traps;
+mod vm;

@@ -17,6 +17,8 @@
 // Each test crate uses a part of this.
 #![allow(dead_code)]
 
+pub mod vm;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -32,6 +34,8 @@ const BOOT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Some hosts and a controller, joined by a switch.
 pub struct Lab {
+    /// The program that drives it: `lab`, or `vm` for a [`vm::VmLab`].
+    program: &'static str,
     dir: PathBuf,
     // Dropped after `dir` has been taken down; holds it, kvmsh's own directories and what commands print.
     temp: TempDir,
@@ -46,14 +50,8 @@ impl Lab {
 
     /// Brings up `hosts`, and as `bare` hosts that have SSH but no libvirt.
     pub fn up_with_bare(hosts: &[&str], bare: &[&str]) -> Lab {
-        let temp = tempfile::Builder::new()
-            .prefix("kvmsh-lab-")
-            .tempdir()
-            .expect("a temporary directory for the lab");
-        let lab = Lab { dir: temp.path().join("lab"), temp, outputs: AtomicUsize::new(0) };
-        let mut up = tool("up");
-        up.arg(&lab.dir);
-        up.args(["--owner", &std::process::id().to_string()]);
+        let lab = Lab::new("lab");
+        let mut up = lab.up_command();
         if hosts.is_empty() {
             up.args(["--hosts", "0"]);
         }
@@ -65,6 +63,21 @@ impl Lab {
         }
         succeed(up);
         lab
+    }
+
+    fn new(program: &'static str) -> Lab {
+        let temp = tempfile::Builder::new()
+            .prefix("kvmsh-lab-")
+            .tempdir()
+            .expect("a temporary directory for the lab");
+        Lab { program, dir: temp.path().join("lab"), temp, outputs: AtomicUsize::new(0) }
+    }
+
+    /// Brings it up, for as long as this process lives.
+    fn up_command(&self) -> Command {
+        let mut up = program(self.program, "up");
+        up.arg(&self.dir).args(["--owner", &std::process::id().to_string()]);
+        up
     }
 
     /// The lab's directory, with `hosts.toml`, `known_hosts`, `id_ed25519` and `shared/`.
@@ -98,7 +111,7 @@ impl Lab {
         // In a session of its own, for tests started at a terminal must not differ from those in CI. setsid and
         // `lab enter` both exec, so the pid stays the same.
         let mut command = Command::new("setsid");
-        command.arg(program_path()).arg("enter").arg(&self.dir).arg(program);
+        command.arg(program_path(self.program)).arg("enter").arg(&self.dir).arg(program);
         for (variable, subdirectory) in [
             ("XDG_CONFIG_HOME", "config"),
             ("XDG_STATE_HOME", "state"),
@@ -195,7 +208,7 @@ impl Lab {
     }
 
     fn tool(&self, command: &str, args: &[&str]) -> String {
-        let mut tool = tool(command);
+        let mut tool = program(self.program, command);
         tool.arg(&self.dir).args(args);
         succeed(tool)
     }
@@ -203,7 +216,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let down = tool("down").arg(&self.dir).status();
+        let down = program(self.program, "down").arg(&self.dir).status();
         // A second panic while one is under way would hide the first.
         if !thread::panicking() {
             assert!(down.is_ok_and(|status| status.success()), "lab down failed");
@@ -425,14 +438,18 @@ pub fn wait_until(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn program_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab")
+fn program_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").join(name)
+}
+
+fn program(name: &str, command: &str) -> Command {
+    let mut program = Command::new(program_path(name));
+    program.arg(command);
+    program
 }
 
 fn tool(command: &str) -> Command {
-    let mut tool = Command::new(program_path());
-    tool.arg(command);
-    tool
+    program("lab", command)
 }
 
 /// Runs a command that has to succeed, and returns its output.

@@ -234,12 +234,32 @@ pub(super) mod functions {
         Ok(array(host.networks()?))
     }
 
-    /// Defines a virtual network from XML; does not start it.
+    /// Defines a virtual network from XML, or from `#{name, bridge}` one that offers that bridge of the host to guests.
     ///
-    /// Errors: what libvirt says of the XML.
+    /// Does not start it.
+    ///
+    /// Errors: what libvirt says of the XML; `unknown_option`.
     #[rhai_fn(name = "define_network", return_raw, pure)]
-    pub fn define_network(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Network> {
-        Ok(at(&ctx, || host.define_network(xml))?)
+    pub fn define_network(
+        ctx: NativeCallContext<'_>,
+        host: &mut Host,
+        xml_or_map: Dynamic,
+    ) -> Outcome<Network> {
+        let xml = match xml_or_map.clone().try_cast::<Map>() {
+            None => xml_or_map
+                .into_immutable_string()
+                .map_err(|kind| misuse(format!("define_network takes XML or a map, not {kind}")))?
+                .to_string(),
+            Some(map) => {
+                let map = Options::new("define_network", &["name", "bridge"], map)?;
+                let need = |key: &'static str| {
+                    map.text(key)?.ok_or_else(|| misuse(format!("define_network: `{key}` is missing")))
+                };
+                let (name, bridge) = (need("name")?, need("bridge")?);
+                crate::xml::build::bridge_network(&name, &bridge).map_err(crate::model::Fault::from)?
+            }
+        };
+        Ok(at(&ctx, || host.define_network(&xml))?)
     }
 
     /// The volume at a path, in whichever running pool.

@@ -15,6 +15,7 @@ mod flow;
 mod global;
 mod help;
 mod host;
+mod links;
 mod moves;
 mod network;
 mod output;
@@ -44,7 +45,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
             });)+
         };
     }
-    modules!(error, help, global, flow, output, host, shell, domain, pool, network, cpu, moves);
+    modules!(error, help, global, flow, output, host, shell, domain, pool, network, links, cpu, moves);
 }
 
 /// The run a function is called in.

@@ -7,16 +7,16 @@ readonly NETWORK=10.88.0 CONTROLLER_ADDRESS=10.88.0.1
 # The directory that marks a lab as ours holds this file; `down` removes nothing that lacks it.
 readonly MARKER=.kvmsh-lab
 
-say() { printf 'lab: %s\n' "$*" >&2; }
+say() { printf '%s: %s\n' "$PROGRAM" "$*" >&2; }
 
 # die WHAT [WHAT TO DO]
 die() {
-    printf 'lab: %s\n' "$1" >&2
+    printf '%s: %s\n' "$PROGRAM" "$1" >&2
     [[ -z ${2-} ]] || printf '     %s\n' "$2" >&2
     exit 1
 }
 
-usage_error() { die "$1" "See: lab help"; }
+usage_error() { die "$1" "See: $PROGRAM help"; }
 
 need_root() {
     ((EUID == 0)) || die "namespaces, mounts and veths need root" "Run it as root, for instance: sudo $0 $COMMAND …"
@@ -70,9 +70,12 @@ await_end() {
 # Sets DIR to the lab named on the command line.
 open_lab() {
     [[ -n ${1-} ]] || usage_error "which lab? Give its directory"
-    [[ -d $1 ]] || die "there is no lab in $1" "Start one: lab up $1"
+    [[ -d $1 ]] || die "there is no lab in $1" "Start one: $PROGRAM up $1"
     DIR=$(cd -- "$1" && pwd -P)
     [[ -e $DIR/$MARKER ]] || die "$DIR is not a lab"
+    local program
+    read -r program <"$DIR/$MARKER" || program=$PROGRAM
+    [[ $program == "$PROGRAM" ]] || die "the lab in $DIR is one of the program '$program', not of '$PROGRAM'"
 }
 
 # Sets HOST, HOST_DIR, INDEX (the last part of its address), KIND (host or bare) and PID (of its init) for host $1 of
@@ -82,8 +85,9 @@ open_host() {
     HOST=$1 HOST_DIR=$DIR/hosts/$1
     [[ $HOST != */* && -d $HOST_DIR ]] ||
         die "the lab has no host '$HOST'" "It has: $(cd "$DIR/hosts" && echo *)"
+    # shellcheck disable=SC2034 # nodes have no KIND
     read -r INDEX KIND <"$HOST_DIR/host"
-    recorded "$HOST_DIR/pid" || die "host $HOST is not running" "See $HOST_DIR/log; or was it crashed? Then: lab boot"
+    recorded "$HOST_DIR/pid" || die "host $HOST is not running" "See $HOST_DIR/log; or was it crashed? Then: $PROGRAM boot"
 }
 
 # Runs a command inside all namespaces of the host opened last, with that host's root directory.

@@ -5,7 +5,7 @@ CACHE=${KVMSH_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvmsh-lab}
 
 # program:package, for Debian and Ubuntu. Only what a libvirtd started by hand needs: no libvirt-daemon-system, which
 # would bring units, a default network and users to a machine that asked for none.
-readonly PARTS=(
+PARTS=(
     libvirtd:libvirt-daemon virt-ssh-helper:libvirt-daemon virsh:libvirt-clients
     qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils
     dnsmasq:dnsmasq-base iptables:iptables # for libvirt networks with addresses
@@ -14,7 +14,7 @@ readonly PARTS=(
     mount:mount cpio:cpio gzip:gzip
 )
 # libvirt_driver_NAME.so. Newer releases have a package libvirt-daemon-driver-NAME for each, older ones for the first.
-readonly DRIVERS=(qemu storage network secret nodedev nwfilter)
+DRIVERS=(qemu storage network secret nodedev nwfilter)
 
 # Drivers for the guest, in the order in which they must be loaded. A kernel that has one built in lacks the file.
 readonly GUEST_MODULES=(
@@ -40,7 +40,7 @@ lab_install() {
     # Everything of the lab runs as root, the cache included; so the whole command does.
     if ((EUID != 0)); then
         command -v sudo >/dev/null || die "installing packages needs root, and there is no sudo"
-        exec sudo -- "$HERE/lab" install
+        exec sudo -- "$HERE/$PROGRAM" install
     fi
     # The output of apt is parsed.
     export LC_ALL=C

@@ -40,19 +40,25 @@ lab_up() {
     trap 'exit 143' TERM HUP
     make_files
     open_ready
+    start_watch "$owner" "$start"
+    await $((${#hosts[@]} + 1))
+    write_known_hosts
+    trap - EXIT INT TERM HUP
+}
+
+# start_watch OWNER START: starts the lab's processes.
+start_watch() {
     # The caller's other descriptors (a test runner's pipes, make's job server) must not stay open in a daemon, and its
     # environment must not become that of the hosts.
     (
+        local fd
         for fd in /proc/"$BASHPID"/fd/*; do
             fd=${fd##*/}
             ((fd < 3)) || eval "exec $fd>&-"
         done
         exec env -i PATH="$PATH" HOME=/root LC_ALL=C KVMSH_LAB_CACHE="$CACHE" \
-            setsid -f "$HERE/lab" @watch "$DIR" "$owner" "$start" </dev/null >"$DIR/log" 2>&1
+            setsid -f "$HERE/$PROGRAM" @watch "$DIR" "$1" "$2" </dev/null >"$DIR/log" 2>&1
     )
-    await $((${#hosts[@]} + 1))
-    write_known_hosts
-    trap - EXIT INT TERM HUP
 }
 
 # Names hosts h2-a, h2-b, … if none was named.
@@ -74,11 +80,11 @@ default_hosts() {
 claim_directory() {
     mkdir -p -- "$DIR"
     DIR=$(cd -- "$DIR" && pwd -P)
-    [[ ! -e $DIR/$MARKER ]] || die "there is a lab in $DIR already" "Stop it first: lab down $DIR"
+    [[ ! -e $DIR/$MARKER ]] || die "there is a lab in $DIR already" "Stop it first: $PROGRAM down $DIR"
     [[ -z $(ls -A -- "$DIR") ]] || die "$DIR is not empty"
     # The path goes into hosts.toml, known_hosts options and mount options.
     [[ $DIR =~ ^[A-Za-z0-9/._@%+=~-]+$ ]] || die "the path $DIR has characters the lab cannot quote everywhere"
-    : >"$DIR/$MARKER"
+    echo "$PROGRAM" >"$DIR/$MARKER"
     chmod 700 "$DIR"
 }
 
@@ -192,7 +198,7 @@ lab_enter() {
     open_lab "${1-}"
     shift
     (($#)) || set -- "${SHELL:-/bin/sh}"
-    recorded "$DIR/controller/pid" || die "the lab in $DIR is not running" "Start another: lab up …"
+    recorded "$DIR/controller/pid" || die "the lab in $DIR is not running" "Start another: $PROGRAM up …"
     # nsenter leaves its caller in the root directory.
     # shellcheck disable=SC2016
     KVMSH_INVENTORY=$DIR/hosts.toml exec nsenter -t "$PID" -m -u -n -- \

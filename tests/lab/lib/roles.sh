@@ -30,7 +30,7 @@ role_watch() {
     record_self "$DIR/watch"
     setpriv --pdeathsig KILL -- \
         unshare --fork --pid --net --ipc --mount --propagation slave --kill-child=KILL -- \
-        "$HERE/lab" @switch "$DIR" &
+        "$HERE/$PROGRAM" @switch "$DIR" &
     switch=$!
     if [[ $owner == - ]]; then
         wait "$switch" || :
@@ -56,7 +56,7 @@ role_switch() {
     # The switch needs no address: it only joins the ports.
     ip link add switch type bridge
     ip link set switch up
-    unshare --mount --propagation slave --uts --net -- "$HERE/lab" @controller "$DIR" >"$DIR/controller/log" 2>&1 &
+    unshare --mount --propagation slave --uts --net -- "$HERE/$PROGRAM" @controller "$DIR" >"$DIR/controller/log" 2>&1 &
     local host control
     for host in "$DIR"/hosts/*; do power_on "${host##*/}"; done
     # `lab boot` writes the name of a host here. Waiting for one, this is the lab's init (see be_init).
@@ -68,7 +68,7 @@ role_switch() {
 
 power_on() {
     unshare --fork --pid --net --mount --uts --ipc --kill-child=KILL -- \
-        "$HERE/lab" @host "$DIR" "$1" >>"$DIR/hosts/$1/log" 2>&1 &
+        "$HERE/$PROGRAM" @host "$DIR" "$1" >>"$DIR/hosts/$1/log" 2>&1 &
 }
 
 # plug_in PORT ADDRESS: joins this network namespace to the switch. Runs while /proc is still that of the machine, so
@@ -78,7 +78,7 @@ plug_in() {
     read -r self _ </proc/self/stat
     recorded "$DIR/pid"
     nsenter -t "$PID" -n -- ip -batch - <<END
-link add $1 type veth peer name eth0 netns /proc/$self/ns/net
+link add $1 type veth peer name eth0 address 02:00:00:88:00:$(printf %02x "${2##*.}") netns /proc/$self/ns/net
 link set $1 master switch up
 END
     ip -batch - <<END

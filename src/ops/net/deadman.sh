@@ -1,0 +1,369 @@
+#!/bin/sh
+# kvmsh's dead-man switch for changes of the network: what nobody confirms in time is undone, also after a power cut.
+#
+#   deadman arm ID       snapshot, timer and boot unit; then the change staged in $D/staging-ID is pending
+#   deadman start ID     makes the pending change, apart from the session that asks for it
+#   deadman apply ID     (that is what runs then)
+#   deadman confirm ID   keeps the change
+#   deadman undo REASON  takes it back
+#   deadman boot         takes it back before the network comes up
+#   deadman status       KEY=VALUE lines
+#   deadman forget ID    removes the report of a change that was undone
+#
+# A change is a directory of $D, and its state is that directory's name: staging-ID, pending, undoing, undone. Each step
+# is one rename, synced: whoever renames first decides, and a power cut leaves one state or the next.
+#
+# In it: id title by seconds; links (to be deleted when it is undone); pre post undo-pre undo-post (one command a line);
+# N.path with N.after (the new text; none: the file goes), N.mode (of a new file), N.sum (of the old text; `-` for
+# none), N.before (the old file, copied by arm); keep-NAME and drop-NAME (records that let a change be taken back later).
+#
+# Statuses of its own: 60 another change is pending, 61 a file is not what it was, 62 this host cannot do it, 63 nothing
+# of that ID is pending, 64 not applied yet.
+set -u
+LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+umask 077
+D=/var/lib/kvmsh/network
+BOOT=kvmsh-network-undo.service
+TIMER=kvmsh-network-timeout
+APPLY=kvmsh-network-apply
+
+die() {
+    status=$1
+    shift
+    echo "$*" >&2
+    exit "$status"
+}
+
+each() { # each DIR: the numbers of its files
+    for each in "$1"/*.path; do
+        [ -e "$each" ] || continue
+        each=${each##*/}
+        echo "${each%.path}"
+    done
+}
+
+lock() {
+    exec 9>"$D/lock"
+    flock -w 60 9 || die 60 "another kvmsh works on this host's network"
+}
+
+# One command a line. Closed: the lock, which a daemon started here would hold for ever.
+run_list() { # run_list FILE stop|go-on
+    [ -s "$1" ] || return 0
+    while IFS= read -r line; do
+        echo "+ $line"
+        sh -c "$line" </dev/null 9>&- && continue
+        echo "  status $?"
+        [ "$2" = go-on ] || return 1
+    done <"$1"
+}
+
+like() { # like FILE MODE NEW: owner and mode of FILE, or MODE where there is no FILE
+    if [ -e "$1" ]; then cp -a --attributes-only -- "$1" "$3"; else chmod "$2" "$3"; fi
+}
+
+move() { # move FROM TO
+    sync -- "$1" && mv -fT -- "$1" "$2"
+}
+
+# Puts the new files into place. ROOT is set when the way back is rehearsed.
+install_files() { # install_files DIR
+    for n in $(each "$1"); do
+        path=${ROOT-}$(cat "$1/$n.path")
+        if [ ! -e "$1/$n.after" ]; then
+            rm -f -- "$path" || return 1
+        else
+            tmp=$(mktemp -- "${path%/*}/.kvmsh.XXXXXXXXXX") || return 1
+            if ! { like "$path" "$(cat "$1/$n.mode")" "$tmp" && cat -- "$1/$n.after" >"$tmp" && move "$tmp" "$path"; }; then
+                rm -f -- "$tmp"
+                return 1
+            fi
+        fi
+        sync -- "${path%/*}"
+    done
+}
+
+restore_files() { # restore_files DIR
+    for n in $(each "$1"); do
+        path=${ROOT-}$(cat "$1/$n.path")
+        if [ ! -e "$1/$n.before" ]; then
+            rm -f -- "$path"
+        elif ! cmp -s -- "$1/$n.before" "$path"; then
+            tmp=$(mktemp -- "${path%/*}/.kvmsh.XXXXXXXXXX") || continue
+            if ! { cp -a -- "$1/$n.before" "$tmp" && move "$tmp" "$path"; }; then rm -f -- "$tmp"; fi
+        fi
+        sync -- "${path%/*}"
+    done
+}
+
+# Which files are not what they were; nothing when all are.
+differences() { # differences DIR
+    for n in $(each "$1"); do
+        path=${ROOT-}$(cat "$1/$n.path")
+        if [ -e "$1/$n.before" ]; then cmp -s -- "$1/$n.before" "$path"; else [ ! -e "$path" ]; fi || echo "$path"
+    done
+}
+
+# Goes the whole way there and back in a copy, before anything is changed.
+rehearse() { # rehearse DIR
+    ROOT=$1/rehearsal
+    for n in $(each "$1"); do
+        path=$ROOT$(cat "$1/$n.path")
+        mkdir -p -- "${path%/*}" || return 1
+        [ ! -e "$1/$n.before" ] || cp -a -- "$1/$n.before" "$path" || return 1
+    done
+    install_files "$1" && restore_files "$1" && [ -z "$(differences "$1")" ] || return 1
+    rm -rf -- "$ROOT"
+    unset ROOT
+}
+
+install_boot_unit() {
+    cat >"/etc/systemd/system/$BOOT" <<UNIT || return 1
+[Unit]
+Description=Undo a change of the network that nobody confirmed (kvmsh)
+DefaultDependencies=no
+ConditionPathIsDirectory=|$D/pending
+ConditionPathIsDirectory=|$D/undoing
+After=local-fs.target
+Before=network-pre.target networking.service systemd-networkd.service NetworkManager.service shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $D/deadman boot
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    systemctl -q enable "$BOOT" && sync -- "/etc/systemd/system/$BOOT" /etc/systemd/system \
+        /etc/systemd/system/multi-user.target.wants
+}
+
+remove_boot_unit() {
+    rm -f -- "/etc/systemd/system/multi-user.target.wants/$BOOT" "/etc/systemd/system/$BOOT"
+    sync -- /etc/systemd/system
+}
+
+# What a step that was cut short has left.
+tidy() {
+    if [ -d "$D/confirmed" ]; then keep_records; fi
+    [ -d "$D/pending" ] || [ -d "$D/undoing" ] || {
+        [ ! -e "/etc/systemd/system/$BOOT" ] || remove_boot_unit
+    }
+    for left in "$D"/staging-*; do
+        [ "$left" = "$D/staging-${1-}" ] || [ ! -d "$left" ] || rm -rf -- "$left"
+    done
+}
+
+keep_records() {
+    mkdir -p -- "$D/records"
+    for record in "$D"/confirmed/drop-*; do
+        [ ! -e "$record" ] || rm -f -- "$D/records/${record##*/drop-}"
+    done
+    for record in "$D"/confirmed/keep-*; do
+        [ ! -e "$record" ] || { sync -- "$record" && mv -fT -- "$record" "$D/records/${record##*/keep-}"; }
+    done
+    sync -- "$D/records"
+    rm -rf -- "$D/confirmed"
+}
+
+arm() {
+    id=$1 T=$D/staging-$1
+    [ -d /run/systemd/system ] || die 62 "this host was not booted with systemd, whose timers undo what nobody confirms"
+    lock
+    if [ -d "$D/pending" ] || [ -d "$D/undoing" ]; then die 60 "a change of the network is not confirmed yet"; fi
+    tidy "$id"
+    for n in $(each "$T"); do
+        path=$(cat "$T/$n.path")
+        # A link stays a link: the file it points to is replaced.
+        if [ -e "$path" ]; then path=$(readlink -f -- "$path") && printf '%s\n' "$path" >"$T/$n.path"; fi
+        sum=-
+        if [ -e "$path" ]; then
+            cp -a -- "$path" "$T/$n.before" || exit 1
+            sum=$(sha256sum <"$T/$n.before")
+            sum=${sum%% *}
+        fi
+        [ "$sum" = "$(cat "$T/$n.sum")" ] || die 61 "$path"
+        [ -d "${path%/*}" ] || die 61 "${path%/*}"
+    done
+    ip -o addr show scope global >"$T/addresses"
+    ip -o link show >"$T/all-links"
+    { ip -4 route show && ip -6 route show; } >"$T/routes"
+    sh -n "$D/deadman" || die 62 "this host's sh cannot read the way back"
+    rehearse "$T" || die 62 "the way back failed in a rehearsal: is there room on the disk?"
+    cut -d . -f 1 /proc/uptime >"$T/armed"
+    sync -- "$T"/* "$T" "$D/deadman"
+    install_boot_unit || die 62 "the unit that undoes the change at boot cannot be installed"
+    # The timer first: from here on, whatever happens to us, nothing unconfirmed stays.
+    systemctl -q stop "$TIMER.timer" 2>/dev/null
+    systemctl -q reset-failed "$TIMER.service" "$TIMER.timer" 2>/dev/null
+    systemd-run -q --unit="$TIMER" --collect --on-active="$(cat "$T/seconds")" --timer-property=AccuracySec=1s \
+        --property=KillMode=process /bin/sh "$D/deadman" undo 'nobody confirmed it in time' || {
+        remove_boot_unit
+        die 62 "the timer that undoes the change cannot be started"
+    }
+    rm -rf -- "$D/undone"
+    mv -T -- "$T" "$D/pending" || exit 1
+    sync -- "$D"
+}
+
+start() {
+    [ "$(cat "$D/pending/id" 2>/dev/null)" = "$1" ] || die 63 "nothing is pending"
+    systemctl -q reset-failed "$APPLY.service" 2>/dev/null
+    # KillMode: a DHCP client that ifup starts must outlive the unit.
+    systemd-run -q --unit="$APPLY" --collect --property=KillMode=process /bin/sh "$D/deadman" apply "$1"
+}
+
+apply() {
+    P=$D/pending
+    [ "$(cat "$P/id" 2>/dev/null)" = "$1" ] || exit 63
+    exec >>"$P/apply.log" 2>&1
+    : >"$P/applying"
+    if run_list "$P/pre" stop && install_files "$P" && run_list "$P/post" stop; then
+        : >"$P/applied"
+        sync -- "$P/applied" "$P"
+    else
+        last=$(grep '^+ ' "$P/apply.log" | tail -n 1)
+        undo "\`${last#+ }\` failed" self
+    fi
+}
+
+confirm() {
+    lock
+    [ "$(cat "$D/pending/id" 2>/dev/null)" = "$1" ] || die 63 "nothing of this ID is pending"
+    [ -e "$D/pending/applied" ] || die 64 "it is not applied yet"
+    mv -T -- "$D/pending" "$D/confirmed" || exit 1
+    echo "$1" >"$D/last-confirmed"
+    sync -- "$D" "$D/last-confirmed"
+    systemctl -q stop "$TIMER.timer"
+    remove_boot_unit
+    keep_records
+    systemctl daemon-reload
+    exit 0
+}
+
+take_over() { # take_over REASON: it is ours to undo
+    if mv -T -- "$D/pending" "$D/undoing" 2>/dev/null; then
+        printf '%s\n' "$1" >"$D/undoing/reason"
+        sync -- "$D/undoing/reason" "$D"
+    else
+        [ -d "$D/undoing" ]
+    fi
+}
+
+undo() { # undo REASON [self]
+    lock
+    take_over "$1" || exit 0
+    U=$D/undoing
+    if [ "${2-}" != self ]; then
+        systemctl -q kill -s KILL "$APPLY.service" 2>/dev/null
+        systemctl -q stop "$APPLY.service" 2>/dev/null
+    fi
+    exec >>"$U/undo.log" 2>&1
+    if [ -e "$U/applying" ]; then
+        run_list "$U/undo-pre" go-on
+        while IFS= read -r link; do
+            [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"
+        done <"$U/links"
+        restore_files "$U"
+        run_list "$U/undo-post" go-on
+        bring_back
+    fi
+    finish
+    systemctl -q stop "$TIMER.timer" 2>/dev/null
+    systemctl daemon-reload
+}
+
+# What the configuration did not bring back by itself: better an address by hand than no host.
+bring_back() {
+    while read -r _ link flags _; do
+        link=${link%:}
+        link=${link%@*}
+        [ -e "/sys/class/net/$link" ] || continue
+        case $flags in
+            *[,\<]UP[,\>]*) ip link set dev "$link" up ;;
+            *) ip link set dev "$link" down ;;
+        esac
+    done <"$U/all-links"
+    while read -r _ dev _ address _; do
+        [ -e "/sys/class/net/$dev" ] || continue
+        [ -z "$(ip -o addr show dev "$dev" to "$address")" ] || continue
+        echo "+ by hand: $address on $dev"
+        ip addr add "$address" dev "$dev"
+    done <"$U/addresses"
+    sed 's/ linkdown//; s/ dead//' "$U/routes" | while IFS= read -r route; do
+        case $route in *'proto kernel'* | *'proto ra'*) continue ;; esac
+        family=-4
+        case $route in *:*) family=-6 ;; esac
+        # shellcheck disable=SC2086 # words of ip's own output
+        ip "$family" route show $route 2>/dev/null | grep -q . && continue
+        echo "+ by hand: route $route"
+        # shellcheck disable=SC2086
+        ip "$family" route replace $route
+    done
+    # Who remembers another hardware address for ours learns the right one now.
+    command -v arping >/dev/null || return 0
+    while read -r _ dev family address _; do
+        [ "$family" != inet ] || arping -q -U -c 2 -w 3 -I "$dev" "${address%/*}" </dev/null 9>&- &
+    done <"$U/addresses"
+    wait
+}
+
+finish() {
+    U=$D/undoing
+    differences "$U" >"$U/differences"
+    remove_boot_unit
+    rm -rf -- "$D/undone"
+    sync -- "$U"/*
+    mv -T -- "$U" "$D/undone"
+    sync -- "$D"
+}
+
+boot() {
+    take_over 'the host was started anew before anybody confirmed it' || exit 0
+    restore_files "$D/undoing"
+    # netplan writes networkd's files at boot, before this runs.
+    [ ! -e "$D/undoing/netplan" ] || netplan generate >>"$D/undoing/undo.log" 2>&1
+    finish
+}
+
+state() {
+    for state in pending undoing undone; do
+        if [ -d "$D/$state" ]; then echo "$state"; return; fi
+    done
+    echo none
+}
+
+status() {
+    [ -d "$D" ] || { echo state=none; exit 0; }
+    state=$(state) S=
+    echo "state=$state"
+    [ ! -e "$D/last-confirmed" ] || echo "confirmed=$(cat "$D/last-confirmed")"
+    [ "$state" != none ] || exit 0
+    S=$D/$state
+    for key in id title by reason; do
+        [ ! -e "$S/$key" ] || echo "$key=$(head -n 1 "$S/$key")"
+    done
+    [ ! -e "$S/applied" ] || echo applied=yes
+    if [ -e "$S/armed" ]; then
+        read -r now _ </proc/uptime
+        echo "left=$(($(cat "$S/armed") + $(cat "$S/seconds") - ${now%.*}))"
+    fi
+    [ ! -s "$S/differences" ] || sed 's/^/different=/' "$S/differences"
+    for log in apply.log undo.log; do
+        [ ! -e "$S/$log" ] || tail -n 20 "$S/$log" | sed "s/^/$log=/"
+    done
+}
+
+forget() {
+    [ "$(cat "$D/undone/id" 2>/dev/null)" != "$1" ] || rm -rf -- "$D/undone"
+}
+
+command=$1
+shift
+case $command in
+    arm | start | apply | confirm | undo | boot | status | forget) "$command" "$@" ;;
+    *) die 2 "there is no command '$command'" ;;
+esac

@@ -1,0 +1,574 @@
+//! A change of a host's network that undoes itself unless it is confirmed.
+//!
+//! The host does it all by itself (`deadman.sh`); what happens here is to hand it over, to look at the host from outside
+//! over connections that are new each time, and to say yes.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use super::look::Look;
+use super::work::{Argv, Edit, Work};
+use crate::gate::{Change, Digest, Mode, Outcome, Permit};
+use crate::model::{Class, Fault, Step, base64, finishing};
+use crate::ops::Host;
+use crate::ssh::{self, Command, Probe, Shell};
+
+const DEADMAN: &str = include_str!("deadman.sh");
+const STAGE: &str = include_str!("stage.sh");
+const LOOK: &str = include_str!("look.sh");
+
+/// Where deadman.sh lies on a host.
+const DEADMAN_PATH: &str = "/var/lib/kvmsh/network/deadman";
+
+/// How long a host may take to be back after it has undone a change by itself, or was started anew.
+const BACK_WITHIN: Duration = Duration::from_secs(90);
+
+/// How a transaction is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What is not confirmed after this time is undone. netplan-try(8) reckons with up to a minute for a spanning tree.
+    pub confirm_within: Duration,
+    /// How long a host that can be reached may fail a check before the change is undone ahead of time.
+    pub settle_within: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { confirm_within: Duration::from_secs(90), settle_within: Duration::from_secs(30) }
+    }
+}
+
+/// What a transaction came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Whether anything was to be done.
+    pub changed: bool,
+    /// From the first command to the confirmation.
+    pub took: Duration,
+    /// How long the host could not be reached.
+    pub silent: Duration,
+    /// What was checked, in words.
+    pub checked: String,
+}
+
+/// A host that we are about to change, seen through its shell.
+pub(super) struct Site<'a> {
+    host: &'a Host,
+    sudo: bool,
+}
+
+impl<'a> Site<'a> {
+    /// The site, and what there is of its network.
+    ///
+    /// # Errors
+    /// Faults of the connection; `probe_failed`.
+    pub(super) fn open(host: &'a Host) -> Result<(Self, Look), Fault> {
+        let look = look(host, host.shell(), false)?;
+        let sudo = look.uid != 0;
+        let look = if sudo { self::look(host, host.shell(), true)? } else { look };
+        Ok((Self { host, sudo }, look))
+    }
+
+    fn fault(&self, error: ssh::Error) -> Fault {
+        Fault::from(error).on_host(self.host.name())
+    }
+
+    /// A connection that nothing has used before: what answers on it can be reached now.
+    fn fresh(&self) -> Shell {
+        self.host.session().fresh_shell(self.host.target())
+    }
+
+    fn run(&self, permit: &Permit, shell: &Shell, args: &[&str]) -> Result<ssh::Output, Fault> {
+        let argv = ["sh", DEADMAN_PATH].iter().chain(args).copied();
+        let command = Command::argv(argv).sudo(self.sudo).timeout(Some(Duration::from_secs(60)));
+        shell.run(permit, &command).map_err(|error| self.fault(error))
+    }
+
+    fn status(&self, shell: &Shell) -> Result<Status, Fault> {
+        let script = "d=/var/lib/kvmsh/network/deadman; if [ -r $d ]; then exec sh $d status; else echo state=none; fi";
+        let probe = Probe::script(script, [""; 0]).sudo(self.sudo).timeout(Duration::from_secs(15));
+        let output = shell.probe(&probe).map_err(|error| self.fault(error))?;
+        Ok(Status::parse(&output.text()))
+    }
+
+    /// Which of these addresses another machine on the wire has: `(interface, address)` in, with its hardware address out.
+    ///
+    /// # Errors
+    /// Faults of the connection.
+    pub(super) fn duplicates(&self, probes: &[(String, String)]) -> Result<Vec<(String, String)>, Fault> {
+        // -D asks from 0.0.0.0 (RFC 5227), so that nobody learns a wrong address; our own kernel does not answer it.
+        let script = r#"while [ $# -gt 1 ]; do
+            said=$(arping -D -c 2 -w 3 -I "$1" "$2" 2>/dev/null)
+            if [ $? -eq 1 ]; then echo "$2 $(printf '%s\n' "$said" | sed -n 's/.*\[\(.*\)\].*/\1/p' | head -n 1)"; fi
+            shift 2
+        done"#;
+        if probes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = probes.iter().flat_map(|(link, address)| [link.clone(), address.clone()]);
+        let probe = Probe::script(script, args).sudo(self.sudo);
+        let output = self.host.shell().probe(&probe).map_err(|error| self.fault(error))?;
+        Ok(output
+            .text()
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(a, m)| (a.to_owned(), m.to_owned()))
+            .collect())
+    }
+
+    /// Makes the change, or lists it in a plan.
+    ///
+    /// # Errors
+    /// `network_pending` and `network_file_changed` (class `Refused`, nothing touched); `network_undone` when a check
+    /// failed and everything is as before; `network_lost` when the host cannot be reached at the end.
+    pub(super) fn carry_out(&self, look: &Look, work: &Work, options: &Options) -> Result<Report, Fault> {
+        if work.is_empty() {
+            return Ok(Report::default());
+        }
+        let changes = changes(self.host.name(), look, work, options);
+        if self.host.session().gate().mode() == Mode::Plan {
+            for change in changes {
+                self.host.change(change, |_| Ok::<_, Fault>(()))?;
+            }
+            return Ok(Report { changed: true, ..Report::default() });
+        }
+        let mut deed = |permit: &Permit| self.transact(permit, look, work, options);
+        match self.through(&changes, &mut deed)? {
+            Outcome::Done(report) => Ok(report),
+            Outcome::Planned => Ok(Report { changed: true, ..Report::default() }),
+        }
+    }
+
+    /// One after the other through the gate, all of them before the deed: the journal has each of them with its end.
+    fn through(
+        &self,
+        changes: &[Change],
+        deed: &mut dyn FnMut(&Permit) -> Result<Report, Fault>,
+    ) -> Result<Outcome<Report>, Fault> {
+        match changes {
+            [] => Ok(Outcome::Planned),
+            [last] => self.host.change(last.clone(), deed),
+            [first, rest @ ..] => {
+                let outcome = self.host.change(first.clone(), |_| self.through(rest, deed))?;
+                Ok(match outcome {
+                    Outcome::Done(inner) => inner,
+                    Outcome::Planned => Outcome::Planned,
+                })
+            }
+        }
+    }
+
+    fn transact(
+        &self,
+        permit: &Permit,
+        before: &Look,
+        work: &Work,
+        options: &Options,
+    ) -> Result<Report, Fault> {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let shell = self.host.shell();
+        let stage = Command::argv(["sh", "-c", STAGE, "kvmsh", &id])
+            .stdin(payload(&id, work, options))
+            .sudo(self.sudo)
+            .timeout(Some(Duration::from_secs(60)));
+        let staged = shell.run(permit, &stage).map_err(|error| self.fault(error))?;
+        self.accept(&staged, "handing the change over")?;
+        self.accept(&self.run(permit, shell, &["arm", &id])?, "arming the dead-man switch")?;
+
+        let began = Instant::now();
+        let task = self.host.session().progress().task(self.host.name());
+        let note = |text: String| task.step(&Step { note: text, ..Step::default() });
+        note(format!(
+            "changing the network ({}); it undoes itself in {} s",
+            work.title,
+            options.confirm_within.as_secs()
+        ));
+        // From here on the change takes its way on the host, whatever becomes of this connection.
+        let started = self.run(permit, shell, &["start", &id]);
+        shell.disconnect();
+        if let Ok(output) = &started {
+            self.accept(output, "starting the change")?;
+        }
+        let watch = Watch { site: self, permit, before, work, options, id: &id, began };
+        let result = watch.to_the_end(&note);
+        self.host.shell().disconnect();
+        let step = |text: &str| Step { note: text.to_owned(), ..Step::default() };
+        match &result {
+            Ok(report) => {
+                let took = report.took.as_secs_f64();
+                task.finish(true, &step(&format!("{}: confirmed after {took:.0} s", work.title)));
+            }
+            Err(fault) => task.finish(false, &step(&fault.message)),
+        }
+        result
+    }
+
+    /// What deadman's statuses mean. Nothing was touched when one of these comes.
+    fn accept(&self, output: &ssh::Output, doing: &str) -> Result<(), Fault> {
+        let said = output.error_text();
+        let refuse = |code: &str, message: String, hint: &str| {
+            Err(Fault::new(code, message).class(Class::Refused).hint(hint.to_owned()))
+        };
+        match output.status {
+            0 => Ok(()),
+            60 => refuse("network_pending", said, "wait until it is undone, which its timer does by itself"),
+            61 => refuse(
+                "network_file_changed",
+                format!("{said} has changed since it was looked at"),
+                "somebody else is at work there; try again",
+            ),
+            62 => refuse("network_no_switch", said, "nothing was changed"),
+            status => {
+                Err(Fault::new("network_failed", format!("{doing} ended with status {status}")).because(said))
+            }
+        }
+    }
+}
+
+fn look(host: &Host, shell: &Shell, sudo: bool) -> Result<Look, Fault> {
+    let fail = |error: ssh::Error| Fault::from(error).on_host(host.name());
+    // sudo hides how we came in.
+    let probe = Probe::script(LOOK, [""; 0]).sudo(sudo).timeout(Duration::from_secs(30));
+    let output = shell.probe(&probe).map_err(fail)?;
+    let mut look = Look::parse(&output.text());
+    if !output.ok() || look.links.is_empty() {
+        return Err(Fault::new("probe_failed", "cannot look at the network")
+            .on_host(host.name())
+            .because(output.error_text())
+            .hint("the host needs sh, iproute2 and coreutils"));
+    }
+    if sudo {
+        let env = Probe::script("printf %s \"${SSH_CONNECTION-}\"", [""; 0]);
+        let connection = shell.probe(&env).map_err(fail)?.text();
+        look.came_in_by(&connection);
+    }
+    Ok(look)
+}
+
+/// How things stand on the host.
+#[derive(Debug, Default)]
+struct Status {
+    state: String,
+    id: String,
+    confirmed: String,
+    reason: String,
+    applied: bool,
+    different: Vec<String>,
+    log: Vec<String>,
+}
+
+impl Status {
+    fn parse(text: &str) -> Self {
+        let mut status = Self::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            let value = value.to_owned();
+            match key {
+                "state" => status.state = value,
+                "id" => status.id = value,
+                "confirmed" => status.confirmed = value,
+                "reason" => status.reason = value,
+                "applied" => status.applied = true,
+                "different" => status.different.push(value),
+                "apply.log" | "undo.log" => status.log.push(value),
+                _ => {}
+            }
+        }
+        status
+    }
+}
+
+/// One transaction under way.
+struct Watch<'a> {
+    site: &'a Site<'a>,
+    permit: &'a Permit,
+    before: &'a Look,
+    work: &'a Work,
+    options: &'a Options,
+    id: &'a str,
+    began: Instant,
+}
+
+/// What one look from outside has shown.
+enum Seen {
+    /// Everything is as it must be.
+    Good(Box<Shell>),
+    /// The host answers, and this is wrong.
+    Bad(Vec<String>),
+    /// It is still at work.
+    Busy,
+    /// It has undone, or undoes, the change.
+    Undone,
+    /// It has kept the change: the answer to our confirmation was lost.
+    Kept,
+    /// It does not answer.
+    Silent(Fault),
+}
+
+impl Watch<'_> {
+    fn to_the_end(&self, note: &dyn Fn(String)) -> Result<Report, Fault> {
+        let cancel = self.site.host.session().cancel();
+        let deadline = self.began + self.options.confirm_within;
+        let mut bad_since: Option<Instant> = None;
+        let mut last: Vec<String> = Vec::new();
+        let mut silent = Duration::ZERO;
+        loop {
+            if let Some(stop) = cancel.stopped() {
+                let fault = finishing(|| self.give_up("it was stopped", &[], note));
+                return Err(Fault { class: stop.fault().class, ..fault });
+            }
+            if Instant::now() >= deadline {
+                return Err(finishing(|| self.after_undo(&last, note)));
+            }
+            let asked = Instant::now();
+            match self.see() {
+                Seen::Good(shell) => {
+                    if self.confirm(&shell)? {
+                        return Ok(self.report(silent));
+                    }
+                }
+                Seen::Kept => return Ok(self.report(silent)),
+                Seen::Undone => return Err(finishing(|| self.after_undo(&last, note))),
+                Seen::Busy => note("changing the network".to_owned()),
+                Seen::Silent(fault) => {
+                    silent += asked.elapsed();
+                    last = vec![format!("no new connection: {fault}")];
+                    let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+                    note(format!("does not answer; undoes itself in {left} s"));
+                }
+                Seen::Bad(failures) => {
+                    let since = *bad_since.get_or_insert_with(Instant::now);
+                    note(failures.join("; "));
+                    last = failures;
+                    if since.elapsed() >= self.options.settle_within {
+                        return Err(finishing(|| self.give_up("a check failed", &last, note)));
+                    }
+                }
+            }
+            cancel.sleep(Duration::from_secs(1).saturating_sub(asked.elapsed()));
+        }
+    }
+
+    fn report(&self, silent: Duration) -> Report {
+        Report { changed: true, took: self.began.elapsed(), silent, checked: self.work.expect.summary() }
+    }
+
+    fn see(&self) -> Seen {
+        let shell = self.site.fresh();
+        let look = match look(self.site.host, &shell, self.site.sudo) {
+            Ok(look) => look,
+            Err(fault) => return Seen::Silent(fault),
+        };
+        match look.change.as_ref().filter(|change| change.id == self.id) {
+            _ if look.confirmed == self.id => return Seen::Kept,
+            Some(change) if change.state == "pending" && !change.applied => return Seen::Busy,
+            Some(change) if change.state == "pending" => {}
+            _ => return Seen::Undone,
+        }
+        let failures = self.work.expect.failures(&look);
+        if failures.is_empty() { Seen::Good(Box::new(shell)) } else { Seen::Bad(failures) }
+    }
+
+    /// `false`: the answer got lost; look again.
+    fn confirm(&self, seen_over: &Shell) -> Result<bool, Fault> {
+        seen_over.disconnect();
+        match self.site.run(self.permit, &self.site.fresh(), &["confirm", self.id]) {
+            Ok(output) if output.ok() => Ok(true),
+            Ok(output) if matches!(output.status, 63 | 64) => Ok(false),
+            Ok(output) => {
+                Err(Fault::new("network_failed", "the host could not keep the change; it undoes it")
+                    .because(output.error_text()))
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Has the change undone now.
+    fn give_up(&self, reason: &str, failures: &[String], note: &dyn Fn(String)) -> Fault {
+        note("undoing the change".to_owned());
+        let reason = if failures.is_empty() { reason.to_owned() } else { failures.join("; ") };
+        // Apart from this connection, which the way back may cut.
+        let unit = format!("kvmsh-network-undo-{}", &self.id[..8]);
+        let command = Command::argv([
+            "systemd-run",
+            "-q",
+            "--collect",
+            "--property=KillMode=process",
+            "--unit",
+            &unit,
+            "sh",
+            DEADMAN_PATH,
+            "undo",
+            &reason,
+        ])
+        .sudo(self.site.sudo)
+        .timeout(Some(Duration::from_secs(20)));
+        // When it cannot be asked, its timer does it.
+        let _ = self.site.fresh().run(self.permit, &command);
+        self.after_undo(failures, note)
+    }
+
+    /// Waits until the host is back as it was, and says why.
+    fn after_undo(&self, failures: &[String], note: &dyn Fn(String)) -> Fault {
+        let host = self.site.host.name();
+        let until = Instant::now().max(self.began + self.options.confirm_within) + BACK_WITHIN;
+        let mut unreachable = None;
+        while Instant::now() < until {
+            let shell = self.site.fresh();
+            match self.site.status(&shell) {
+                Ok(status) if status.confirmed == self.id => {
+                    return Fault::new("network_failed", "the change was kept, though a check failed")
+                        .because(failures.join("; "));
+                }
+                Ok(status) if status.state == "undone" && status.id == self.id => {
+                    return self.undone(&shell, &status, failures);
+                }
+                Ok(status) if status.state == "none" || (status.id != self.id && !status.id.is_empty()) => {
+                    return Fault::new(
+                        "network_undone",
+                        format!("the change was undone: {}", failures.join("; ")),
+                    )
+                    .hint("another kvmsh has cleared its report away");
+                }
+                Ok(_) => note("undoing the change".to_owned()),
+                Err(fault) => {
+                    note("waiting for the host to undo the change".to_owned());
+                    unreachable = Some(fault);
+                }
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let fault = Fault::new(
+            "network_lost",
+            format!("{host} cannot be reached, though it must have undone the change by itself"),
+        )
+        .hint(format!(
+            "look at its console: /var/lib/kvmsh/network, and `journalctl -u {}`",
+            "kvmsh-network-timeout"
+        ));
+        let fault = unreachable.into_iter().fold(fault, |fault, cause| fault.because(cause.to_string()));
+        failures.iter().fold(fault, |fault, failure| fault.because(failure.clone()))
+    }
+
+    fn undone(&self, shell: &Shell, status: &Status, failures: &[String]) -> Fault {
+        let why = match failures {
+            [] => status.reason.clone(),
+            failures => failures.join("; "),
+        };
+        if !status.different.is_empty() {
+            return Fault::new(
+                "network_undone",
+                format!("the change was undone, but for {}: {why}", status.different.join(", ")),
+            )
+            .hint("look at these files; /var/lib/kvmsh/network/undone has what they were")
+            .because(status.log.join("\n"));
+        }
+        // A while after a link came up again, a gateway or a cable may still be on its way.
+        let expect = super::expect::Expect::unchanged(self.before);
+        let mut wrong = Vec::new();
+        for _ in 0..10 {
+            match look(self.site.host, shell, self.site.sudo) {
+                Ok(look) => wrong = expect.failures(&look),
+                Err(fault) => wrong = vec![fault.to_string()],
+            }
+            if wrong.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let _ = self.site.run(self.permit, shell, &["forget", self.id]);
+        let state = if wrong.is_empty() {
+            "everything is as before".to_owned()
+        } else {
+            format!("now: {}", wrong.join("; "))
+        };
+        let fault = Fault::new("network_undone", format!("the change was undone, {state}: {why}"))
+            .hint("mend what the check says; `force` does not skip checks");
+        match status.log.iter().rposition(|line| line.starts_with("+ ")) {
+            Some(at) if status.reason.ends_with("failed") => fault.because(status.log[at..].join("\n")),
+            _ => fault,
+        }
+    }
+}
+
+/// A line for sh; what cannot be one was refused before.
+fn shell_line(argv: &Argv) -> String {
+    ssh::shell_line(argv).unwrap_or_default()
+}
+
+/// What is handed over: lines of NAME and base64.
+fn payload(id: &str, work: &Work, options: &Options) -> String {
+    let mut text = String::new();
+    let mut put = |name: &str, bytes: &[u8]| {
+        let _ = writeln!(text, "{name} {}", base64::encode(bytes, true));
+    };
+    put("deadman", DEADMAN.as_bytes());
+    put("id", format!("{id}\n").as_bytes());
+    put("title", format!("{}\n", work.title).as_bytes());
+    put("seconds", format!("{}\n", options.confirm_within.as_secs()).as_bytes());
+    let lines =
+        |commands: &[Argv]| commands.iter().map(|argv| format!("{}\n", shell_line(argv))).collect::<String>();
+    put("pre", lines(&work.pre).as_bytes());
+    put("post", lines(&work.post).as_bytes());
+    put("undo-pre", lines(&work.undo_pre).as_bytes());
+    put("undo-post", lines(&work.undo_post).as_bytes());
+    put("links", work.links.iter().map(|link| format!("{link}\n")).collect::<String>().as_bytes());
+    if work.netplan {
+        put("netplan", b"");
+    }
+    for (n, Edit { path, before, after, mode }) in work.edits.iter().enumerate() {
+        put(&format!("{n}.path"), format!("{path}\n").as_bytes());
+        put(&format!("{n}.mode"), format!("{mode}\n").as_bytes());
+        let sum = before.as_deref().map_or_else(|| "-".to_owned(), |bytes| Digest::of(bytes).sha256);
+        put(&format!("{n}.sum"), format!("{sum}\n").as_bytes());
+        if let Some(after) = after {
+            put(&format!("{n}.after"), after);
+        }
+    }
+    for (name, record) in &work.keep {
+        put(&format!("keep-{name}"), serde_json::to_string(record).unwrap_or_default().as_bytes());
+    }
+    for name in &work.drop {
+        put(&format!("drop-{name}"), b"");
+    }
+    text
+}
+
+/// What a plan lists and the journal keeps, in order.
+fn changes(host: &str, look: &Look, work: &Work, options: &Options) -> Vec<Change> {
+    let seconds = options.confirm_within.as_secs();
+    let mut changes = vec![Change::new(host, "network", &work.title, "change").detail(format!(
+        "undone by the host itself unless confirmed within {seconds} s over a new SSH connection, and at its next start"
+    ))];
+    let text = |bytes: &Option<Vec<u8>>| {
+        bytes.as_deref().map_or(Some(String::new()), |b| String::from_utf8(b.to_vec()).ok())
+    };
+    let cut = work.pre.iter().any(|argv| argv.contains(&look.main)) || work.netplan;
+    let run = |argv: &Argv| Change::new(host, "command", &Command::argv(argv.clone()).display(), "run");
+    for argv in &work.pre {
+        let change = run(argv);
+        changes.push(if argv.contains(&look.main) {
+            change.detail(format!("from here on {host} cannot be reached"))
+        } else {
+            change
+        });
+    }
+    for edit in &work.edits {
+        let action = match (&edit.before, &edit.after) {
+            (_, None) => "remove",
+            (None, _) => "create",
+            _ => "write",
+        };
+        let mut change = Change::new(host, "file", &edit.path, action);
+        (change.before, change.after) = (text(&edit.before), text(&edit.after));
+        changes.push(change);
+    }
+    for (at, argv) in work.post.iter().enumerate() {
+        let change = run(argv);
+        let last = cut && at + 1 == work.post.len();
+        changes.push(if last { change.detail(format!("{host} can be reached again")) } else { change });
+    }
+    changes.push(
+        Change::new(host, "network", &work.title, "confirm").detail(format!("if: {}", work.expect.summary())),
+    );
+    changes
+}
