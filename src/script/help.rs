@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use rhai::{Engine, NativeCallContext};
 
 pub use choice::Choice;
+pub(super) use choice::of_items;
 pub(super) use entry::type_word;
 pub use entry::{Entry, Kind, Origin};
 pub(super) use page::set_width;

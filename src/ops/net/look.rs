@@ -215,7 +215,9 @@ impl Look {
     /// `PATH MODE =BASE64`, the path may hold blanks.
     fn take_file(&mut self, value: &str) {
         let mut parts = value.rsplitn(3, ' ');
-        let (Some(coded), Some(mode), Some(path)) = (parts.next(), parts.next(), parts.next()) else { return };
+        let (Some(coded), Some(mode), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+            return;
+        };
         let coded = coded.strip_prefix('=').unwrap_or(coded);
         match base64::decode(coded).and_then(|bytes| String::from_utf8(bytes).ok()) {
             Some(text) => self.keep_file(path, mode, text),

@@ -159,6 +159,8 @@ pub(super) mod functions {
     /// throttle}`: seconds, bytes, bytes per second; `kind` is `"none"` where none runs.
     ///
     /// Errors: `no_support` for drivers without jobs.
+    ///
+    /// Example: `try { host("test:///default").domain("test").job.kind } catch (e) { e.code }`
     #[rhai_fn(get = "job", return_raw, pure)]
     pub fn job(domain: &mut Domain) -> Outcome<Map> {
         Ok(show::job(&domain.job(false)?))
@@ -167,6 +169,8 @@ pub(super) mod functions {
     /// The last job that ended, as `job`; after a migration the target has it.
     ///
     /// Errors: `no_support` for drivers without jobs.
+    ///
+    /// Example: `try { host("test:///default").domain("test").last_job.kind } catch (e) { e.code }`
     #[rhai_fn(get = "last_job", return_raw, pure)]
     pub fn last_job(domain: &mut Domain) -> Outcome<Map> {
         Ok(show::job(&domain.job(true)?))
@@ -189,6 +193,8 @@ pub(super) mod functions {
     }
 
     /// Sets whether it starts with the host.
+    ///
+    /// Example: `plan(|| { let guest = host("test:///default").domain("test"); guest.autostart = true; })`
     #[rhai_fn(set = "autostart", return_raw, pure)]
     pub fn set_autostart(ctx: NativeCallContext<'_>, domain: &mut Domain, on: bool) -> Outcome<()> {
         Ok(at(&ctx, || domain.set_autostart(on))?)
@@ -197,6 +203,8 @@ pub(super) mod functions {
     /// Starts it; one that runs is left alone.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").start())`
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn start(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.start(false))?)
@@ -205,6 +213,8 @@ pub(super) mod functions {
     /// As `start()`, with options.
     ///
     /// Errors: what libvirt says; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").start(#{paused: true}))`
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn start_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
         let paused = Options::new(&keys::START, options)?.flag("paused")?;
@@ -214,6 +224,8 @@ pub(super) mod functions {
     /// Asks the guest to shut down and waits until it has, at most 60 s.
     ///
     /// Errors: `shutdown_timeout` when it still runs then.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").shutdown())`
     #[rhai_fn(name = "shutdown", return_raw, pure)]
     pub fn shutdown(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         shutdown_within(ctx, domain, SHUTDOWN_SECONDS)
@@ -222,6 +234,8 @@ pub(super) mod functions {
     /// Asks the guest to shut down and waits at most `seconds`; 0 does not wait.
     ///
     /// Errors: `shutdown_timeout` when it still runs then.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").shutdown(120))`
     #[rhai_fn(name = "shutdown", return_raw, pure)]
     pub fn shutdown_within(ctx: NativeCallContext<'_>, domain: &mut Domain, seconds: i64) -> Outcome<()> {
         let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
@@ -231,6 +245,8 @@ pub(super) mod functions {
     /// Asks the guest to reboot.
     ///
     /// Errors: `operation_invalid` when it does not run.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").reboot())`
     #[rhai_fn(name = "reboot", return_raw, pure)]
     pub fn reboot(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.reboot())?)
@@ -239,6 +255,8 @@ pub(super) mod functions {
     /// The reset button: the guest is not asked.
     ///
     /// Errors: `operation_invalid` when it does not run.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").reset())`
     #[rhai_fn(name = "reset", return_raw, pure)]
     pub fn reset(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.reset())?)
@@ -249,6 +267,8 @@ pub(super) mod functions {
     /// One that is off is left alone.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").destroy())`
     #[rhai_fn(name = "destroy", return_raw, pure)]
     pub fn destroy(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.destroy(false))?)
@@ -257,6 +277,8 @@ pub(super) mod functions {
     /// As `destroy()`, with options.
     ///
     /// Errors: what libvirt says; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").destroy(#{graceful: true}))`
     #[rhai_fn(name = "destroy", return_raw, pure)]
     pub fn destroy_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
         let graceful = Options::new(&keys::DESTROY, options)?.flag("graceful")?;
@@ -276,6 +298,8 @@ pub(super) mod functions {
     /// Lets its processors run again.
     ///
     /// Errors: `operation_invalid` when it is not paused.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").resume())`
     #[rhai_fn(name = "resume", return_raw, pure)]
     pub fn resume(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.resume())?)
@@ -284,6 +308,8 @@ pub(super) mod functions {
     /// Removes its definition; disks stay, and one that runs goes on until it stops.
     ///
     /// Errors: `operation_invalid` when it has snapshots or a saved memory image.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").undefine())`
     #[rhai_fn(name = "undefine", return_raw, pure)]
     pub fn undefine(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         undefine_with(ctx, domain, Map::new())
@@ -292,6 +318,8 @@ pub(super) mod functions {
     /// As `undefine()`, with options.
     ///
     /// Errors: what libvirt says; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").undefine(#{nvram: true}))`
     #[rhai_fn(name = "undefine", return_raw, pure)]
     pub fn undefine_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
         let options = Options::new(&keys::UNDEFINE, options)?;
@@ -306,6 +334,8 @@ pub(super) mod functions {
     /// Aborts its running job, for instance a migration.
     ///
     /// Errors: `operation_invalid` when there is none.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").abort_job())`
     #[rhai_fn(name = "abort_job", return_raw, pure)]
     pub fn abort_job(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.abort_job())?)
@@ -316,6 +346,8 @@ pub(super) mod functions {
     /// `target`: a Host or its name. Returns an array of Errors, empty if nothing would.
     ///
     /// Errors: faults of the connections.
+    ///
+    /// Example: `try { host("test:///default").domain("test").preflight("h2-b") } catch (e) { e.code }`
     #[rhai_fn(name = "preflight", return_raw, pure)]
     pub fn preflight(
         ctx: NativeCallContext<'_>,
@@ -334,6 +366,8 @@ pub(super) mod functions {
     /// downtime_ms}`, or `()` in a plan.
     ///
     /// Errors: every blocker; what went wrong, and where the guest runs now.
+    ///
+    /// Example: `try { host("test:///default").domain("test").migrate("h2-b") } catch (e) { e.code }`
     #[rhai_fn(name = "migrate", return_raw, pure)]
     pub fn migrate(ctx: NativeCallContext<'_>, domain: &mut Domain, target: Dynamic) -> Outcome<Dynamic> {
         migrate_with(ctx, domain, target, Map::new())
@@ -342,6 +376,8 @@ pub(super) mod functions {
     /// As `migrate(target)`, with options.
     ///
     /// Errors: as `migrate(target)`; `unknown_option`.
+    ///
+    /// Example: `try { host("test:///default").domain("test").migrate("h2-b", #{auto_converge: true}) } catch (e) { e.code }`
     #[rhai_fn(name = "migrate", return_raw, pure)]
     pub fn migrate_with(
         ctx: NativeCallContext<'_>,

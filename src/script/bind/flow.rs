@@ -165,6 +165,8 @@ pub(super) mod functions {
     }
 
     /// Ends the script, or leaves the prompt, with exit code 0.
+    ///
+    /// Example: `if args.len() > 9 { exit() }`
     #[rhai_fn(name = "exit", return_raw)]
     pub fn exit_well() -> Outcome<()> {
         exit(0)
@@ -307,6 +309,8 @@ pub(super) mod functions {
     /// Asks yes or no at the terminal; `--yes` answers yes.
     ///
     /// Errors: `not_confirmed` (exit 4) where nobody is there to answer.
+    ///
+    /// Example: `try { if confirm("Go on?") { "yes" } } catch (e) { e.code }`
     #[rhai_fn(name = "confirm", return_raw)]
     pub fn confirm(ctx: NativeCallContext<'_>, question: &str) -> Outcome<bool> {
         Ok(session(&ctx)?.confirm(question)?)

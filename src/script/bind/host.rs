@@ -158,6 +158,8 @@ pub(super) mod functions {
     /// Defines a domain from XML, or changes the definition of the one with its name and UUID.
     ///
     /// Errors: what libvirt says of the XML.
+    ///
+    /// Example: `plan(|| host("test:///default").define("<domain type='test'><name>x</name><memory>1024</memory><os><type>hvm</type></os></domain>"))`
     #[rhai_fn(name = "define", return_raw, pure)]
     pub fn define(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Domain> {
         Ok(at(&ctx, || host.define(xml))?)
@@ -166,6 +168,8 @@ pub(super) mod functions {
     /// Starts a transient domain from XML: it is gone when it stops.
     ///
     /// Errors: what libvirt says of the XML.
+    ///
+    /// Example: `plan(|| host("test:///default").create("<domain type='test'><name>x</name><memory>1024</memory><os><type>hvm</type></os></domain>"))`
     #[rhai_fn(name = "create", return_raw, pure)]
     pub fn create(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Domain> {
         Ok(at(&ctx, || host.create(xml))?)
@@ -192,6 +196,8 @@ pub(super) mod functions {
     /// Defines a storage pool from XML, or a directory pool from `#{name, path}`; does not start it.
     ///
     /// Errors: what libvirt says of the XML; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").define_pool(#{name: "images", path: "/srv/images"}))`
     #[rhai_fn(name = "define_pool", return_raw, pure)]
     pub fn define_pool(ctx: NativeCallContext<'_>, host: &mut Host, xml_or_map: Dynamic) -> Outcome<Pool> {
         let xml = match xml_or_map.clone().try_cast::<Map>() {
@@ -239,6 +245,8 @@ pub(super) mod functions {
     /// Does not start it.
     ///
     /// Errors: what libvirt says of the XML; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").define_network(#{name: "lan", bridge: "br0"}))`
     #[rhai_fn(name = "define_network", return_raw, pure)]
     pub fn define_network(
         ctx: NativeCallContext<'_>,
@@ -251,7 +259,7 @@ pub(super) mod functions {
                 .map_err(|kind| misuse(format!("define_network takes XML or a map, not {kind}")))?
                 .to_string(),
             Some(map) => {
-                let map = Options::new("define_network", &["name", "bridge"], map)?;
+                let map = Options::new(&keys::DEFINE_NETWORK, map)?;
                 let need = |key: &'static str| {
                     map.text(key)?.ok_or_else(|| misuse(format!("define_network: `{key}` is missing")))
                 };
@@ -265,6 +273,8 @@ pub(super) mod functions {
     /// The volume at a path, in whichever running pool.
     ///
     /// Errors: `no_storage_volume`.
+    ///
+    /// Example: `try { host("test:///default").volume("/default-pool/disk.qcow2").capacity } catch (e) { e.code }`
     #[rhai_fn(name = "volume", return_raw, pure)]
     pub fn volume(host: &mut Host, path: &str) -> Outcome<Volume> {
         Ok(host.volume(path)?)
@@ -300,6 +310,8 @@ pub(super) mod functions {
     /// The domain capabilities XML.
     ///
     /// Errors: `no_support` for drivers without them.
+    ///
+    /// Example: `try { host("test:///default").domain_capabilities(#{arch: "x86_64"}).len() } catch (e) { e.code }`
     #[rhai_fn(name = "domain_capabilities", return_raw, pure)]
     pub fn domain_capabilities(host: &mut Host, options: Map) -> Outcome<String> {
         let options = Options::new(&keys::DOMAIN_CAPABILITIES, options)?;

@@ -80,6 +80,8 @@ pub(super) mod functions {
     /// Returns `#{moves, blocked}`: `moves` for `transfer`; `blocked` an array of `#{domain, lacks_memory, reasons}`.
     ///
     /// Errors: faults of the connections.
+    ///
+    /// Example: `try { placement(host("test:///default").domains(), hosts(), #{}).moves } catch (e) { e.code }`
     #[rhai_fn(name = "placement", return_raw)]
     pub fn placement(
         ctx: NativeCallContext<'_>,
@@ -119,6 +121,8 @@ pub(super) mod functions {
     ///
     /// After a Ctrl-C or `--timeout` the script has some seconds to tell what became of the guests; it can
     /// change nothing more, and ends with exit code 130 or 124.
+    ///
+    /// Example: `transfer([], #{parallel: 4})`
     #[rhai_fn(name = "transfer", return_raw)]
     pub fn transfer(ctx: NativeCallContext<'_>, moves: Array, options: Map) -> Outcome<Array> {
         let options = Options::new(&keys::TRANSFER, options)?;
@@ -159,24 +163,32 @@ pub(super) mod functions {
     }
 
     /// The guest.
+    ///
+    /// Example: `for move in [] { print(move.domain.name) }`
     #[rhai_fn(get = "domain", pure)]
     pub fn move_domain(one: &mut Move) -> Domain {
         one.domain.clone()
     }
 
     /// Where it goes.
+    ///
+    /// Example: `for move in [] { print(move.target.name) }`
     #[rhai_fn(get = "target", pure)]
     pub fn move_target(one: &mut Move) -> Host {
         one.target.clone()
     }
 
     /// Why there.
+    ///
+    /// Example: `for move in [] { print(move.why) }`
     #[rhai_fn(get = "why", pure)]
     pub fn move_why(one: &mut Move) -> String {
         one.why.clone()
     }
 
     /// Whether it moves live; otherwise its definition does.
+    ///
+    /// Example: `for move in [] { print(move.live) }`
     #[rhai_fn(get = "live", pure)]
     pub fn move_live(one: &mut Move) -> bool {
         one.live

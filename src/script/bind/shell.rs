@@ -154,6 +154,8 @@ pub(super) mod functions {
     }
 
     /// As `write(path, contents)`, with options.
+    ///
+    /// Example: `plan(|| host("test:///default").write("/etc/motd", "Welcome.\n", #{mode: 0o644, backup: true}))`
     #[rhai_fn(name = "write", return_raw, pure)]
     pub fn write_with(
         ctx: NativeCallContext<'_>,
@@ -178,12 +180,16 @@ pub(super) mod functions {
     /// Copies a local file to the host, with progress; atomic as `write`.
     ///
     /// Errors: as `write`, and `local_file`.
+    ///
+    /// Example: `plan(|| host("test:///default").upload("/etc/hostname", "/tmp/name"))`
     #[rhai_fn(name = "upload", return_raw, pure)]
     pub fn upload(ctx: NativeCallContext<'_>, host: &mut Host, local: &str, remote: &str) -> Outcome<()> {
         upload_with(ctx, host, local, remote, Map::new())
     }
 
     /// As `upload(local, remote)`, with the options of `write`.
+    ///
+    /// Example: `plan(|| host("test:///default").upload("/etc/hostname", "/tmp/name", #{mode: 0o600}))`
     #[rhai_fn(name = "upload", return_raw, pure)]
     pub fn upload_with(
         ctx: NativeCallContext<'_>,
@@ -199,6 +205,8 @@ pub(super) mod functions {
     /// Copies a file from the host to here, with progress; a local file that is there is replaced at the end.
     ///
     /// Errors: `no_such_file`, `permission_denied`, `local_file`.
+    ///
+    /// Example: `plan(|| host("test:///default").download("/etc/hostname", "name"))`
     #[rhai_fn(name = "download", return_raw, pure)]
     pub fn download(host: &mut Host, remote: &str, local: &str) -> Outcome<()> {
         Ok(host.download(remote, Path::new(local))?)

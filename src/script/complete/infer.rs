@@ -19,6 +19,8 @@ pub(super) struct Call {
     pub(super) module: Option<String>,
     /// The argument that is being typed, from 0.
     pub(super) argument: usize,
+    /// Whether it stands in an array that is the argument.
+    pub(super) in_list: bool,
     /// The token of its opening parenthesis.
     pub(super) open: usize,
 }
@@ -99,7 +101,7 @@ impl Typed<'_> {
         let (open, argument) = self.enclosing(at)?;
         if self.is(open, "[") {
             let call = self.call_at(open)?;
-            return (!self.is_indexed(open)).then_some(call);
+            return (!self.is_indexed(open)).then_some(Call { in_list: true, ..call });
         }
         if !self.is(open, "(") {
             return None;
@@ -112,7 +114,7 @@ impl Typed<'_> {
             .filter(|at| self.is(*at, "::"))
             .and_then(|at| self.word(at.checked_sub(1)?))
             .map(ToOwned::to_owned);
-        Some(Call { name, receiver, module, argument, open })
+        Some(Call { name, receiver, module, argument, in_list: false, open })
     }
 
     /// Whether the bracket at `open` is an index, and no array.
@@ -267,7 +269,7 @@ impl Typed<'_> {
     }
 
     fn call(&self, name: String, receiver: Option<Known>, module: Option<String>, open: usize) -> Call {
-        Call { name, receiver, module, argument: 0, open }
+        Call { name, receiver, module, argument: 0, in_list: false, open }
     }
 
     fn map(&self, open: usize, close: usize, depth: usize) -> Shape {

@@ -1,6 +1,6 @@
 //! What fits where the cursor is, in the order in which it is offered.
 
-use super::super::help::{Entry, Kind as Form, Origin};
+use super::super::help::{Entry, Kind as Form, Origin, of_items};
 use super::super::tokens::Kind;
 use super::cursor::{Quoted, Spot, What};
 use super::infer::Call;
@@ -197,6 +197,9 @@ impl Offer<'_> {
     }
 
     fn options(&self, call: &Call) -> Vec<super::super::help::Choice> {
+        if call.in_list {
+            return of_items(&call.name);
+        }
         let meant = self.typed.meant(call);
         meant.iter().flat_map(|entry| self.typed.look.index.options(entry)).collect()
     }

@@ -30,9 +30,19 @@ pub(super) fn options(index: &Index, entry: &Entry) -> Vec<Choice> {
     }
 }
 
+/// What the maps in an array may have that a function takes, such as the bonds of `set_links`.
+pub(in super::super) fn of_items(function: &str) -> Vec<Choice> {
+    let items = keys::ALL.iter().filter(|keys| keys.function == function);
+    let items = items.filter(|keys| keys.object.starts_with(char::is_lowercase));
+    let mut choices: Vec<Choice> = items.flat_map(|keys| table(keys)).collect();
+    let mut seen = std::collections::HashSet::new();
+    choices.retain(|choice| seen.insert(choice.name.clone()));
+    choices
+}
+
 fn takes_options(entry: &Entry) -> bool {
     let takes = |(name, kind): &(String, String)| {
-        kind == "map" || name == "options" || name.ends_with("or_map") || kind.is_empty()
+        kind == "map" || name == "options" || name == "what" || name.ends_with("or_map") || kind.is_empty()
     };
     entry.parameters.iter().any(takes)
 }

@@ -249,6 +249,92 @@ const WRITE_KEYS: &[Key] = &[
 pub(in crate::script) static WRITE: Keys = keys("Host", "write", WRITE_KEYS);
 pub(in crate::script) static UPLOAD: Keys = keys("Host", "upload", WRITE_KEYS);
 
+pub(in crate::script) static DEFINE_NETWORK: Keys = keys(
+    "Host",
+    "define_network",
+    &[
+        key("name", Holds::Text, "", "its name; needed"),
+        key("bridge", Holds::Text, "", "the bridge on the host that it stands for; needed"),
+    ],
+);
+
+const LINK: &[Key] = &[
+    key("confirm_within", Holds::Seconds, "90", "undone unless confirmed within so long, 10 to 900"),
+    flag("force", "do also what is unlikely to work"),
+];
+
+pub(in crate::script) static SET_LINKS: Keys = keys("Host", "set_links", LINK);
+pub(in crate::script) static REMOVE_LINKS: Keys = keys("Host", "remove_links", LINK);
+pub(in crate::script) static NETWORK_TRANSACTION: Keys = keys("Host", "network_transaction", LINK);
+
+const KIND: Key = key("kind", Holds::Word(&["bond", "bridge"]), "", "what it is; needed");
+const NAME: Key = key("name", Holds::Text, "", "the name of the interface; needed");
+const MTU: Key = key("mtu", Holds::Count, "", "the largest packet, in bytes");
+const ADDRESS: Key = key(
+    "address",
+    Holds::Value,
+    "",
+    "\"192.0.2.11/24\", \"dhcp\", \"auto\" for IPv6 from a router, \"none\", or an array of these; left out, what \
+     the ports have",
+);
+const GATEWAY: Key = key("gateway", Holds::Value, "", "the address of the router, or an array");
+const NAMESERVERS: Key = key("nameservers", Holds::Value, "", "an array of addresses");
+
+/// A bond among the links of `set_links`.
+pub(in crate::script) static BOND: Keys = keys(
+    "bond",
+    "set_links",
+    &[
+        KIND,
+        NAME,
+        key("slaves", Holds::Value, "", "an array of the cards in it"),
+        key("mode", Holds::Text, "", "the mode, for instance \"active-backup\" or \"802.3ad\"; needed"),
+        key("miimon", Holds::Count, "100", "milliseconds between two looks at the cables"),
+        key("primary", Holds::Text, "", "the card that is used while it works"),
+        key("lacp_rate", Holds::Word(&["slow", "fast"]), "", "how often LACP packets are asked for"),
+        key(
+            "xmit_hash_policy",
+            Holds::Word(&["layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4", "vlan+srcmac"]),
+            "",
+            "what decides which card a packet leaves by",
+        ),
+        MTU,
+        ADDRESS,
+        GATEWAY,
+        NAMESERVERS,
+    ],
+);
+
+/// A bridge among the links of `set_links`.
+pub(in crate::script) static BRIDGE: Keys = keys(
+    "bridge",
+    "set_links",
+    &[
+        KIND,
+        NAME,
+        key("ports", Holds::Value, "", "an array of the interfaces in it"),
+        key("vlan", Holds::Count, "", "the VLAN of its port"),
+        flag("stp", "take part in the spanning tree"),
+        key("forward_delay", Holds::Count, "0", "seconds until a new port forwards"),
+        MTU,
+        ADDRESS,
+        GATEWAY,
+        NAMESERVERS,
+    ],
+);
+
+pub(in crate::script) static EXPECT: Keys = keys(
+    "Transaction",
+    "expect",
+    &[
+        key("address", Holds::Value, "", "\"192.0.2.11/24\" that must be there, or an array"),
+        key("gateway", Holds::Value, "", "an address that must answer, or an array"),
+        key("carrier", Holds::Value, "", "interfaces that must have a link"),
+        key("makes", Holds::Value, "", "links that the change makes: deleted when it is undone"),
+        key("gone", Holds::Value, "", "links that must not be there any more"),
+    ],
+);
+
 pub(in crate::script) static FAIL: Keys = keys(
     "",
     "fail",
@@ -279,6 +365,13 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &WRITE,
     &UPLOAD,
     &FAIL,
+    &DEFINE_NETWORK,
+    &SET_LINKS,
+    &REMOVE_LINKS,
+    &NETWORK_TRANSACTION,
+    &BOND,
+    &BRIDGE,
+    &EXPECT,
 ];
 
 #[cfg(test)]
