@@ -4,6 +4,7 @@
 mod choice;
 mod entry;
 mod page;
+mod related;
 mod wrap;
 
 use std::collections::HashSet;

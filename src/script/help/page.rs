@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::entry::summary;
 use super::wrap::{beside, wrap};
-use super::{Choice, Entry, Index, Kind, Origin, Topic, alias};
+use super::{Choice, Entry, Index, Kind, Origin, Topic, alias, related};
 use crate::model::Fault;
 use crate::model::suggest::did_you_mean;
 
@@ -190,7 +190,7 @@ impl Index {
             if found.is_empty() {
                 return Err(self.no_member(object, name));
             }
-            found.iter().for_each(|entry| page.entry(self, entry));
+            self.several(&found, &mut page);
             return Ok(page.end());
         }
         if let Some(object) = self.object(word) {
@@ -253,6 +253,11 @@ impl Index {
     fn several(&self, found: &[&Entry], page: &mut Page) {
         if found.len() <= IN_FULL {
             found.iter().for_each(|entry| page.entry(self, entry));
+            let related = related::related(self, found);
+            if !related.is_empty() {
+                page.blank();
+                page.paragraph(&format!("See also: {}", related.join(", ")), 0);
+            }
             return;
         }
         page.blank();
