@@ -72,12 +72,12 @@ pub fn run(session: &Session, term: &Term, setup: Setup) -> u8 {
     {
         return code;
     }
-    let hosts = session.hosts(&[]).unwrap_or_default();
-    if let Some(printer) = editor.printer().filter(|_| !hosts.is_empty()) {
-        news::begin(&world, hosts.len(), printer, leave.clone(), term.stdout.colour);
+    let hosts: Vec<String> =
+        session.hosts(&[]).unwrap_or_default().iter().map(|host| host.name().to_owned()).collect();
+    match editor.printer().filter(|_| !hosts.is_empty()) {
+        Some(printer) => news::begin(&world, hosts, printer, leave.clone(), term.stdout.colour),
+        None => world.greet(hosts.iter().map(String::as_str)),
     }
-    // Nobody waits for them: the prompt comes first.
-    world.greet(hosts.iter().map(|host| host.name()));
     let mut begun = String::new();
     loop {
         let text = match editor.read(greeting::prompt(session), &std::mem::take(&mut begun)) {

@@ -26,10 +26,13 @@ const NAMED: usize = 6;
 
 type Known = BTreeMap<String, State>;
 
-/// Tells what becomes known of these hosts until the prompt ends.
+/// The prompt is painted before anybody is asked anything.
+const PAINTED: Duration = Duration::from_millis(30);
+
+/// Asks these hosts, and tells what becomes known of them until the prompt ends.
 pub(super) fn begin(
     world: &World,
-    hosts: usize,
+    names: Vec<String>,
     mut printer: impl ExternalPrinter + Send + 'static,
     leave: Leave,
     colour: bool,
@@ -45,6 +48,12 @@ pub(super) fn begin(
             }
             printer.print(text).is_ok()
         };
+        while !leave.is_editing() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(PAINTED);
+        let hosts = names.len();
+        world.greet(names.iter().map(String::as_str));
         let first = gather(&receiver, Instant::now() + FIRST, hosts);
         let mut left = hosts.saturating_sub(first.len());
         if !first.is_empty() && !say(summary(&first, colour)) {

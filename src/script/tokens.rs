@@ -85,16 +85,17 @@ pub(super) fn tokens(engine: &Engine, text: &str) -> Vec<Token> {
     // After an error the lexer's places go back and forth.
     found.retain(|token| token.start < token.end);
     found.dedup_by(|next, last| next.start < last.end);
-    found.into_iter().flat_map(brackets).collect()
-}
-
-/// For the lexer `()` is one token.
-fn brackets(token: Token) -> Vec<Token> {
-    if !token.is("()") {
-        return vec![token];
+    let mut tokens = Vec::with_capacity(found.len() + 16);
+    for token in found {
+        // For the lexer `()` is one token.
+        if token.is("()") {
+            let bracket = |kind, start| Token { kind: Kind::Sign(kind), start, end: start + 1 };
+            tokens.extend([bracket("(", token.start), bracket(")", token.end - 1)]);
+        } else {
+            tokens.push(token);
+        }
     }
-    let bracket = |kind, start| Token { kind: Kind::Sign(kind), start, end: start + 1 };
-    vec![bracket("(", token.start), bracket(")", token.end - 1)]
+    tokens
 }
 
 fn kind(token: Lexed, open_comment: bool, rest: Option<&str>) -> Kind {

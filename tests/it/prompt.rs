@@ -339,3 +339,43 @@ fn a_line_survives_that_the_terminal_becomes_narrow() {
     assert!(text.lines().all(|line| line.trim_end().chars().count() <= 40), "{text}");
     prompt.line("exit").ends_with(0);
 }
+
+#[test]
+fn ctrl_c_stops_whatever_waits() {
+    let home = home();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    write(
+        &home,
+        "config/kvmsh/hosts.toml",
+        &format!("[hosts.slow]\naddress = \"127.0.0.1\"\nport = {port}\n"),
+    );
+    let mut prompt = Prompt::open(&home);
+    for waits in [
+        "par([1, 2], |x| sleep(60))",
+        "try_par([1, 2], |x| { loop {} })",
+        "wait_until(60, || false)",
+        "retry(9, 60, || throw \"again\")",
+        "host(\"test:///default\").run([\"sleep\", \"60\"])",
+        "host(\"slow\").run(\"true\")",
+        "host(\"slow\").domains()",
+    ] {
+        prompt.line(&format!("print(\"g\" + \"o\"); {waits}")).shows("\ngo");
+        std::thread::sleep(Duration::from_millis(100));
+        let began = Instant::now();
+        prompt.control('c').shows("interrupted");
+        prompt.shows("kvmsh> ");
+        // 200 ms are the goal; a busy machine gets more.
+        assert!(began.elapsed() < Duration::from_millis(1500), "{waits}: {:?}", began.elapsed());
+    }
+    // In a command of this machine it is that command's.
+    prompt.line("!sleep 60").types("");
+    std::thread::sleep(Duration::from_millis(300));
+    for _ in 0..4 {
+        prompt.control('c');
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    prompt.shows("kvmsh> ");
+    prompt.line("40 + 2").shows("\n42");
+    prompt.control('d').ends_with(0);
+}
