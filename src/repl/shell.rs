@@ -102,7 +102,8 @@ impl Shell {
                 entry::show(&value, self.format, term);
                 Next::Line
             }
-            Err(diagnosis) => {
+            Err(mut diagnosis) => {
+                self.say_where(&mut diagnosis);
                 entry::complain(&diagnosis, term);
                 Next::Line
             }
@@ -114,6 +115,18 @@ impl Shell {
             ui::say(&format!("took {}", human(took)));
         }
         next
+    }
+
+    /// A guest that is not here may be known to be there.
+    fn say_where(&self, diagnosis: &mut Diagnosis) {
+        let fault = &mut diagnosis.fault;
+        let name = fault.object.as_deref().and_then(|object| object.strip_prefix("domain "));
+        let Some(name) = name.filter(|_| fault.code == "no_domain") else { return };
+        let mut hosts = self.world.hosts_with(name);
+        hosts.retain(|host| Some(host) != fault.host.as_ref());
+        if !hosts.is_empty() {
+            fault.hint = Some(format!("`{name}` is on {}", hosts.join(", ")));
+        }
     }
 
     fn command(&mut self, command: Command, runner: &mut Runner, term: &Term) -> Result<Next, Fault> {

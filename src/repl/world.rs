@@ -131,6 +131,18 @@ impl World {
         inside.answers.values_mut().for_each(|answer| answer.at = past.unwrap_or(answer.at));
     }
 
+    /// The hosts that have a domain of this name, as far as is known.
+    pub(super) fn hosts_with(&self, domain: &str) -> Vec<String> {
+        let inside = self.inside();
+        let has = |((host, question), answer): (&(String, Question), &Answer)| {
+            let domains = *question == Question::Live(Live::Domains);
+            (domains && answer.names.iter().any(|named| named.name == domain)).then(|| host.clone())
+        };
+        let mut hosts: Vec<String> = inside.answers.iter().filter_map(has).collect();
+        hosts.sort();
+        hosts
+    }
+
     /// Looks after hosts that have gone, and after those that may be back.
     pub(super) fn look_after(&self) {
         let known: Vec<(String, State, Option<Instant>)> = {
@@ -312,6 +324,7 @@ mod tests {
         world.greet(["lab"]);
         assert_eq!(settled(&world, "lab"), State::Up(1, 1));
         assert_eq!(world.live(Some("lab"), &Live::Domains), [Named::new("test", "running")]);
+        assert_eq!(world.hosts_with("test"), ["lab"]);
         assert_eq!(world.live(None, &Live::Domains), [Named::new("test", "running  lab")]);
         assert_eq!(world.live(Some("lab"), &Live::Pools), [Named::new("default-pool", "running")]);
         assert_eq!(world.live(Some("lab"), &Live::Networks), [Named::new("default", "active")]);
