@@ -174,7 +174,7 @@ impl Highlighter for Assistant {
         }
         let runner = self.runner.borrow();
         let pair = self.cursor.get().and_then(|cursor| runner.bracket_pair(line, cursor));
-        let is_bare = bare::call(line, |word| runner.has_variable(word)).is_some();
+        let is_bare = bare::call(line, &runner).is_some();
         let inks = runner.inks(line);
         let style = |at: usize, ink| match ink {
             _ if pair.is_some_and(|(one, other)| at == one || at == other) => {

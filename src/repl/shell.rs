@@ -79,7 +79,7 @@ impl Shell {
     fn code(&mut self, runner: &mut Runner, text: &str, term: &Term) -> Next {
         self.last = text.to_owned();
         self.count += 1;
-        let text = bare::call(text, |word| runner.has_variable(word)).unwrap_or_else(|| text.to_owned());
+        let text = bare::call(text, runner).unwrap_or_else(|| text.to_owned());
         let source = Source { name: format!("repl[{}]", self.count), text };
         self.run(runner, &source, term)
     }

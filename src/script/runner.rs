@@ -4,12 +4,12 @@ use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, Module, Scope};
+use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, FnPtr, Module, Scope};
 
 use super::bind::Exit;
 use super::complete::{Completion, Look, World};
 use super::engine::{Lookup, Printer};
-use super::help::{self, Index};
+use super::help::{self, Index, Kind};
 use super::ink::{self, Callable, Ink};
 use super::modules::{Modules, Texts};
 use super::tokens::Token;
@@ -136,6 +136,24 @@ impl Runner {
     /// Whether a line has a variable of this name.
     pub fn has_variable(&self, name: &str) -> bool {
         self.scope.contains(name)
+    }
+
+    /// Whether a name is that of a free function that can be called without
+    /// arguments, and no variable hides it.
+    pub fn runs_alone(&self, name: &str) -> bool {
+        let variable = self.scope.iter_raw().filter(|(known, ..)| *known == name).last();
+        // A function of an earlier line is a constant of its own name as well.
+        let hidden = variable.is_some_and(|(_, _, value)| {
+            value.read_lock::<FnPtr>().is_none_or(|function| function.fn_name() != name)
+        });
+        !hidden
+            && self.known().0.own().any(|entry| {
+                entry.name == name
+                    && entry.kind == Kind::Function
+                    && entry.object.is_none()
+                    && entry.module.is_none()
+                    && entry.parameters.is_empty()
+            })
     }
 
     /// Sets how wide the pages of `help()` are.

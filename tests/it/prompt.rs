@@ -170,6 +170,7 @@ fn commands_do_what_they_say() {
     prompt.line(":format table");
     prompt.line(":time on").line("6 * 7").shows("took ");
     prompt.line(":time off").shows("no times");
+    prompt.line("fn alone() { \"al\" + \"one\" }").line("alone").shows("\nalone");
     prompt.line(":hosts").shows("test:///default");
     prompt.line(":plan on").shows("kvmsh (plan)> ");
     prompt.line("host(\"lab\").domain(\"test\").suspend()").shows("would suspend domain test on lab");
