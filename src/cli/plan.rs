@@ -42,8 +42,13 @@ pub fn list(changes: &[Change], colour: bool) -> String {
             }
             _ => writeln!(text, "{number} {line}"),
         };
-        if let (Some(before), Some(after)) = (&change.before, &change.after) {
-            diff(before, after, digits + 2, colour, &mut text);
+        match (&change.before, &change.after) {
+            (Some(before), Some(after)) => diff(before, after, digits + 2, colour, &mut text),
+            // A file that there is not yet.
+            (None, Some(after)) if change.kind == "file" && change.before_digest.is_none() => {
+                diff("", after, digits + 2, colour, &mut text);
+            }
+            _ => {}
         }
     }
     text

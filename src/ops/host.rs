@@ -54,13 +54,28 @@ pub struct HostCheck {
 
 impl Host {
     pub(super) fn new(session: Session, entry: &HostEntry) -> Self {
-        let target = entry.target.clone();
-        let shell = Shell::new(target.clone(), session.shell_settings());
+        let shell = Shell::new(entry.target.clone(), session.shell_settings());
+        Self::with(session, entry.target.clone(), entry.reserve, entry.migration_address.clone(), shell)
+    }
+
+    /// The same host through another shell, with connections of its own.
+    pub(super) fn through(&self, shell: Shell) -> Self {
+        let Inner { session, target, reserve, migration_address, .. } = &*self.0;
+        Self::with(session.clone(), target.clone(), *reserve, migration_address.clone(), shell)
+    }
+
+    fn with(
+        session: Session,
+        target: Target,
+        reserve: Option<Bytes>,
+        migration_address: Option<String>,
+        shell: Shell,
+    ) -> Self {
         Self(Arc::new(Inner {
             session,
             shell,
-            reserve: entry.reserve,
-            migration_address: entry.migration_address.clone(),
+            reserve,
+            migration_address,
             target,
             main: Mutex::default(),
             stats: Mutex::default(),
@@ -306,8 +321,12 @@ impl Host {
     /// The key that the host shows over SSH.
     ///
     /// # Errors
-    /// Faults of the class [`Class::Connect`].
+    /// Faults of the class [`Class::Connect`]; `local_host` for this machine itself.
     pub fn host_key(&self) -> Result<HostKey, Fault> {
+        if self.0.shell.is_local() {
+            let message = format!("{} is this machine itself: nobody logs in over SSH", self.name());
+            return Err(Fault::new("local_host", message).class(Class::Refused).on_host(self.name()));
+        }
         self.0.shell.host_key().map_err(|error| Fault::from(error).on_host(self.name()))
     }
 

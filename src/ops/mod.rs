@@ -8,6 +8,7 @@ mod cpu;
 mod domain;
 mod facts;
 mod host;
+mod keys;
 mod lanes;
 mod memory;
 pub mod migrate;
@@ -27,9 +28,8 @@ mod watch;
 pub use cpu::Cpu;
 pub use domain::Domain;
 pub use host::{Host, HostCheck};
+pub use keys::{Acquaintance, Authorized, Pin};
 pub use network::Network;
 pub use pool::Pool;
 pub use session::{Session, Settings};
 pub use volume::Volume;
-
-pub use crate::ssh::{HostKey, KeyState};

@@ -138,6 +138,21 @@ impl Session {
         }
     }
 
+    /// Asks for a secret, which is not shown while it is typed; `None` when the person gives none.
+    ///
+    /// # Errors
+    /// `not_asked` when there is nobody to ask.
+    pub fn ask_secret(&self, question: &str) -> Result<Option<String>, Fault> {
+        let nobody = || {
+            Fault::new("not_asked", format!("nobody is here to answer: {question}"))
+                .class(Class::Refused)
+                .hint("run it at a terminal")
+        };
+        let answer = self.prompt().ok_or_else(nobody)?.passphrase(question);
+        self.cancel().check()?;
+        Ok(answer)
+    }
+
     /// A host by its name in the inventory, or by a libvirt URI. Contacts nobody.
     ///
     /// # Errors

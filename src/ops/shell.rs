@@ -1,17 +1,14 @@
 //! Commands and files on a host, through the gate.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Host;
 use crate::gate::{Change, Digest, Mode, Outcome, Permit};
 use crate::model::{Bytes, Fault, Step};
-use crate::ssh::{self, Command, Facts, Metadata, WriteOptions, Written};
+use crate::ssh::{self, Command, Facts, Metadata, Survey, WriteOptions, Written};
 
 impl Host {
-    fn shell_fault(&self, error: ssh::Error) -> Fault {
-        Fault::from(error).on_host(self.name())
-    }
-
     /// Runs a command. With `reads_only` the operator says that it changes
     /// nothing: it then runs in a plan as well, and is not in the journal; a
     /// read-only session refuses it like any other. `None` in a plan.
@@ -19,7 +16,8 @@ impl Host {
     /// # Errors
     /// `read_only`; faults of the connection; `command_timeout`. A status other than 0 is none.
     pub fn run(&self, command: &Command, reads_only: bool) -> Result<Option<ssh::Output>, Fault> {
-        let change = Change::new(self.name(), "command", &command.display(), "run");
+        let mut change = Change::new(self.name(), "command", &command.display(), "run");
+        change.detail = Some(command.note.clone()).filter(|note| !note.is_empty());
         if reads_only {
             let run =
                 |permit: &Permit| self.shell().run(permit, command).map_err(|error| self.shell_fault(error));
@@ -125,6 +123,22 @@ impl Host {
         });
         task.finish(result.is_ok(), &last);
         result.map(drop).map_err(|error| self.shell_fault(error))
+    }
+
+    /// What the host brings for running guests: virtualisation, QEMU, libvirt, in one round trip.
+    ///
+    /// # Errors
+    /// Faults of the connection.
+    pub fn survey(&self) -> Result<Survey, Fault> {
+        self.shell().survey().map_err(|error| self.shell_fault(error))
+    }
+
+    /// Which of these packages are installed, and their versions.
+    ///
+    /// # Errors
+    /// `probe_failed` where there is no package manager that we know; faults of the connection.
+    pub fn packages(&self, names: &[String]) -> Result<BTreeMap<String, String>, Fault> {
+        self.shell().packages(names).map_err(|error| self.shell_fault(error))
     }
 
     /// What the host is: distribution, kernel, clock, …, in one round trip.

@@ -46,7 +46,8 @@ pub(super) fn diagnose(engine: &Engine, error: Box<EvalAltResult>, source: &str,
 }
 
 fn place(engine: &Engine, script: &str, position: Position, texts: &Texts) -> Option<Place> {
-    let (mut line, mut column) = (position.line()?, position.position().unwrap_or(1));
+    let mut line = position.line()?;
+    let mut column = texts.column(script, line, position.position().unwrap_or(1));
     let text = texts.get(script);
     // What is missing at the end is shown where the text ends, not on the line after it.
     if let Some((last, end)) = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()).last()
@@ -55,7 +56,7 @@ fn place(engine: &Engine, script: &str, position: Position, texts: &Texts) -> Op
         (line, column) = (last + 1, end.trim_end().chars().count() + 1);
     }
     let length = text.lines().nth(line - 1).map_or(1, |line| token_length(engine, line, column));
-    Some(Place { script: script.to_owned(), text, line, column, length })
+    Some(Place { script: script.to_owned(), text: without_passwords(&text), line, column, length })
 }
 
 /// The length of the token that begins at this column; Rhai only says where.
@@ -229,6 +230,33 @@ fn usages(forms: impl Iterator<Item = String>) -> Option<String> {
     (!usages.is_empty()).then(|| usages.join(" or "))
 }
 
+/// The text with an asterisk for each character of what stands in quotes as a password: `password: "…"`,
+/// `with_password("…")`. Lines of it are shown beside errors, and errors end up in logs.
+fn without_passwords(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("password") {
+        let (before, after) = rest.split_at(at + "password".len());
+        out.push_str(before);
+        rest = after;
+        let named = after.strip_prefix('"').unwrap_or(after).trim_start();
+        let Some(value) = named.strip_prefix([':', '=', '(']).map(str::trim_start) else { continue };
+        let Some(quoted) = value.strip_prefix('"') else { continue };
+        out.push_str(&after[..after.len() - quoted.len()]);
+        let mut escaped = false;
+        let end = quoted.find(|c| {
+            let ends = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        let (secret, tail) = quoted.split_at(end.unwrap_or(quoted.len()));
+        out.extend(secret.chars().map(|c| if c == '\n' { c } else { '*' }));
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
 fn suggest<'a>(fault: Fault, name: &str, known: impl Iterator<Item = &'a Entry>) -> Fault {
     let mut names: Vec<&str> = known.map(|entry| entry.name.as_str()).collect();
     names.sort_unstable();
@@ -286,4 +314,25 @@ fn property(engine: &Engine, message: &str) -> Fault {
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_written_into_a_script_is_not_shown_and_columns_stay() {
+        for (text, shown) in [
+            (r#"f(h, #{ password: "gehé\"im", a: "b" });"#, r#"f(h, #{ password: "********", a: "b" });"#),
+            (r#"h.with_password("x"); let password = "y";"#, r#"h.with_password("*"); let password = "*";"#),
+            (
+                r#"#{"password": "x"} password env("password") """#,
+                r#"#{"password": "*"} password env("password") """#,
+            ),
+            ("password: \"open", "password: \"****"),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+            assert_eq!(text.chars().count(), shown.chars().count());
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod error;
 mod help;
 mod incomplete;
 mod ink;
+mod isolate;
 mod line;
 mod modules;
 mod options;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
+use super::isolate::{self, Mark};
 use crate::model::Fault;
 use crate::model::suggest::did_you_mean;
 
@@ -16,23 +17,38 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("std/bridge", include_str!("../../stdlib/bridge.rhai")),
     ("std/cli", include_str!("../../stdlib/cli.rhai")),
     ("std/evacuate", include_str!("../../stdlib/evacuate.rhai")),
+    ("std/hostprep", include_str!("../../stdlib/hostprep.rhai")),
+    ("std/keys", include_str!("../../stdlib/keys.rhai")),
     ("std/migrate", include_str!("../../stdlib/migrate.rhai")),
     ("std/net", include_str!("../../stdlib/net.rhai")),
 ];
 
 /// The texts of all scripts of a run, by name, for carets in errors.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Texts(Arc<Mutex<HashMap<String, String>>>);
+pub(super) struct Texts(Arc<Mutex<HashMap<String, Kept>>>);
+
+/// A script, and what isolating it has moved.
+type Kept = (String, Vec<Mark>);
 
 impl Texts {
     pub(super) fn keep(&self, name: &str, text: &str) {
+        self.keep_marked(name, text, Vec::new());
+    }
+
+    fn keep_marked(&self, name: &str, text: &str, marks: Vec<Mark>) {
         let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.insert(name.to_owned(), text.to_owned());
+        texts.insert(name.to_owned(), (text.to_owned(), marks));
     }
 
     pub(super) fn get(&self, name: &str) -> String {
         let texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.get(name).cloned().unwrap_or_default()
+        texts.get(name).map(|(text, _)| text.clone()).unwrap_or_default()
+    }
+
+    /// The column in the text that [`Texts::get`] returns, for one that an error names.
+    pub(super) fn column(&self, name: &str, line: usize, column: usize) -> usize {
+        let texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.get(name).map_or(column, |(_, marks)| isolate::original_column(marks, line, column))
     }
 }
 
@@ -126,6 +142,9 @@ impl ModuleResolver for Modules {
             error.set_position(position);
             error
         };
+        if path == isolate::BARRIER {
+            return Ok(isolate::barrier());
+        }
         let (name, text) = Self::find(source, path).map_err(here)?;
         if let Some(module) = self.loaded().get(&name) {
             return Ok(module.clone());
@@ -134,9 +153,9 @@ impl ModuleResolver for Modules {
         self.texts.keep(&name, &text);
         let in_module =
             |error: Box<EvalAltResult>| Box::new(EvalAltResult::ErrorInModule(name.clone(), error, position));
-        let mut ast = engine
-            .compile(&text)
+        let (mut ast, marks) = isolate::compile(engine, &text)
             .map_err(|error| in_module(Box::new(EvalAltResult::ErrorParsing(*error.0, error.1))))?;
+        self.texts.keep_marked(&name, &text, marks);
         ast.set_source(name.as_str());
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine).map_err(in_module)?;
         let module = Shared::new(module);

@@ -32,6 +32,7 @@ impl Kind {
             Self::OutputTooLarge { .. } => "output_too_large",
             Self::BadArgument { .. } => "bad_argument",
             Self::File { why, .. } => why.code(),
+            Self::OwnKey { .. } => "own_key",
             Self::LocalFile { .. } => "local_file",
             Self::Probe { .. } => "probe_failed",
         }
@@ -71,9 +72,15 @@ impl Kind {
             Self::AuthFailed { tried, .. } if tried.iter().any(|t| t.contains("passphrase")) => {
                 "unlock the key once with `ssh-add`; kvmsh then uses the agent".to_owned()
             }
+            Self::AuthFailed { tried, .. } if tried.iter().any(|t| t.starts_with("the password")) => {
+                "is it right, and does sshd there take one (PasswordAuthentication, PermitRootLogin)? \
+                 Otherwise add your key at the host's console"
+                    .to_owned()
+            }
             Self::AuthFailed { user, .. } => {
                 format!(
-                    "`ssh-copy-id {user}@…` puts your key there; `identity` in hosts.toml names another one"
+                    "keys::copy_id of std/keys, or `ssh-copy-id {user}@…`, puts your key there; \
+                     `identity` in hosts.toml names another one"
                 )
             }
             Self::JumpLoop { .. } => {

@@ -1,17 +1,17 @@
-//! Authentication: the agent's keys, then key files, as OpenSSH orders them.
+//! Authentication: the agent's keys, then key files, as OpenSSH orders them; or a password alone.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ssh2::ErrorCode;
+use ssh2::{ErrorCode, KeyboardInteractivePrompt, Prompt};
 
 use super::config::{SshConfig, expand};
 use super::error::Kind;
 use super::keys::{self, KeyFile, Unusable};
 use super::limit::{Limit, Stall};
-use super::settings::{HANDSHAKE, Settings, Unlock};
+use super::settings::{HANDSHAKE, Login, Password, Settings, Unlock};
 use super::wire::Wire;
 use crate::model::Cancel;
 
@@ -22,48 +22,34 @@ const NOT_WANTED: i32 = -18;
 const DEFAULT_NAMES: [&str; 7] =
     ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"];
 
-/// Lets the user in, or says which keys were tried.
+/// Why a key that the host would take does not let us in.
+pub(super) const LOCKED: &str = "its passphrase is needed";
+
+/// Lets the user in, or says what was tried.
 pub(super) fn authenticate(
     wire: &mut Wire,
     config: &SshConfig,
     settings: &Settings,
+    login: &Login,
     cancel: &Cancel,
 ) -> Result<(), Kind> {
-    let mut round = Round { wire, config, settings, cancel, tried: Vec::new() };
-    let mut files = Vec::new();
-    for path in &config.identity_files {
-        match keys::look(path) {
-            Ok(key) => files.push(key),
-            Err(Unusable::Missing) if is_default(path) => {}
-            Err(Unusable::Missing) => round.note(path, "no such file"),
-            Err(Unusable::Because(why)) => round.note(path, &why),
+    let round = |wire, config| Round { wire, config, settings, cancel, only: None, tried: Vec::new() };
+    match login {
+        Login::Keys => round(wire, config).by_keys(),
+        Login::Password(password) => round(wire, config).by_password(password),
+        Login::Key(key) => {
+            let config = SshConfig {
+                identity_files: key.path.iter().cloned().collect(),
+                certificate_files: Vec::new(),
+                identities_only: key.path.is_some(),
+                ..config.clone()
+            };
+            Round { only: Some(&key.blob), ..round(wire, &config) }.by_keys()
         }
     }
-    let certificates: Vec<String> = config
-        .certificate_files
-        .iter()
-        .filter_map(|path| match std::fs::read_to_string(path) {
-            Ok(text) => Some(text),
-            Err(e) => {
-                round.note(path, &e.to_string());
-                None
-            }
-        })
-        .collect();
-
-    let offered = match round.try_agent(&files)? {
-        Tried::In => return Ok(()),
-        Tried::Not(offered) => offered,
-    };
-    for key in &files {
-        if round.try_file(key, &certificates, &offered)? {
-            return Ok(());
-        }
-    }
-    Err(round.failed())
 }
 
-fn is_default(path: &Path) -> bool {
+pub(super) fn is_default(path: &Path) -> bool {
     path.parent().is_some_and(|dir| dir.ends_with(".ssh"))
         && path.file_name().is_some_and(|name| DEFAULT_NAMES.iter().any(|default| name == *default))
 }
@@ -87,10 +73,92 @@ struct Round<'a> {
     config: &'a SshConfig,
     settings: &'a Settings,
     cancel: &'a Cancel,
+    /// The one key that may be used, in binary form.
+    only: Option<&'a [u8]>,
     tried: Vec<String>,
 }
 
 impl Round<'_> {
+    fn by_keys(mut self) -> Result<(), Kind> {
+        let mut files = Vec::new();
+        for path in &self.config.identity_files {
+            match keys::look(path) {
+                Ok(key) => files.push(key),
+                Err(Unusable::Missing) if is_default(path) => {}
+                Err(Unusable::Missing) => self.note(path, "no such file"),
+                Err(Unusable::Because(why)) => self.note(path, &why),
+            }
+        }
+        let mut certificates = Vec::new();
+        for path in &self.config.certificate_files {
+            match std::fs::read_to_string(path) {
+                Ok(text) => certificates.push(text),
+                Err(e) => self.note(path, &e.to_string()),
+            }
+        }
+        let offered = match self.try_agent(&files)? {
+            Tried::In => return Ok(()),
+            Tried::Not(offered) => offered,
+        };
+        for key in &files {
+            if self.try_file(key, &certificates, &offered)? {
+                return Ok(());
+            }
+        }
+        Err(self.failed())
+    }
+
+    /// Logs in with a password, by whichever of the two methods the host offers.
+    fn by_password(mut self, password: &Password) -> Result<(), Kind> {
+        const EXPIRED: i32 = -15; // LIBSSH2_ERROR_PASSWORD_EXPIRED
+        let user = self.config.user.clone();
+        let mut offers = String::new();
+        let listed = self.ask(|ssh| {
+            offers = ssh.auth_methods(&user)?.to_owned();
+            Ok(())
+        })?;
+        if self.wire.ssh().authenticated() {
+            return Ok(());
+        }
+        if let Answer::Failed(why) = listed {
+            self.tried.push(why);
+            return Err(self.failed());
+        }
+        let offered = |method: &str| offers.split(',').any(|offer| offer == method);
+        if !offered("password") && !offered("keyboard-interactive") {
+            self.tried.push(format!("the password (the host takes none, only: {offers})"));
+            return Err(self.failed());
+        }
+        if offered("password") {
+            let mut expired = false;
+            let answer = self.ask(|ssh| {
+                ssh.userauth_password(&user, password.reveal())
+                    .inspect_err(|e| expired = e.code() == ErrorCode::Session(EXPIRED))
+            })?;
+            match answer {
+                Answer::Accepted => return Ok(()),
+                _ if expired => {
+                    self.tried.push("the password (it has expired: change it at the console)".to_owned());
+                    return Err(self.failed());
+                }
+                Answer::NotWanted => self.tried.push("the password (not accepted)".to_owned()),
+                Answer::Failed(why) => self.tried.push(format!("the password ({why})")),
+            }
+        }
+        if offered("keyboard-interactive") {
+            let mut replies = Replies { password, given: false, more: None };
+            let answer = self.ask(|ssh| ssh.userauth_keyboard_interactive(&user, &mut replies))?;
+            let what = match (answer, replies.more) {
+                (Answer::Accepted, _) => return Ok(()),
+                (_, Some(prompt)) => format!("the host asks for more than a password: `{prompt}`"),
+                (Answer::NotWanted, None) => "not accepted when the host asked for it".to_owned(),
+                (Answer::Failed(why), None) => why,
+            };
+            self.tried.push(format!("the password ({what})"));
+        }
+        Err(self.failed())
+    }
+
     fn note(&mut self, path: &Path, what: &str) {
         self.tried.push(format!("{} ({what})", path.display()));
     }
@@ -163,6 +231,7 @@ impl Round<'_> {
             .iter()
             .map(|identity| (place(identity.blob()).unwrap_or(usize::MAX), identity))
             .filter(|(place, _)| *place != usize::MAX || !self.config.identities_only)
+            .filter(|(_, identity)| self.only.is_none_or(|only| only == identity.blob()))
             .collect();
         order.sort_by_key(|(place, _)| *place);
         for (_, identity) in order {
@@ -228,8 +297,45 @@ impl Round<'_> {
             Ok(Answer::Failed(_)) => Unlock::Wrong,
             result => Unlock::Done(result),
         });
-        answer.unwrap_or_else(|| Ok(Answer::Failed("its passphrase is needed".to_owned())))
+        answer.unwrap_or_else(|| Ok(Answer::Failed(LOCKED.to_owned())))
     }
+}
+
+/// Answers what the host asks one by one (keyboard-interactive, RFC 4256).
+struct Replies<'a> {
+    password: &'a Password,
+    given: bool,
+    /// A question beyond the password.
+    more: Option<String>,
+}
+
+impl KeyboardInteractivePrompt for Replies<'_> {
+    fn prompt<'a>(&mut self, _user: &str, _instructions: &str, prompts: &[Prompt<'a>]) -> Vec<String> {
+        let mut reply = |prompt: &Prompt<'a>| {
+            // What is typed unseen is the password; it is given once.
+            if !prompt.echo && !std::mem::replace(&mut self.given, true) {
+                return self.password.reveal().to_owned();
+            }
+            self.more.get_or_insert_with(|| prompt.text.trim().escape_debug().to_string());
+            String::new()
+        };
+        prompts.iter().map(&mut reply).collect()
+    }
+}
+
+/// The keys that the agent holds: in binary form, with their comments. None where it does not answer.
+pub(super) fn agent_keys(config: &SshConfig) -> Vec<(Vec<u8>, String)> {
+    let Some(socket) = agent_socket(config).filter(|socket| answers(socket)) else { return Vec::new() };
+    let list = || -> Result<_, ssh2::Error> {
+        let session = ssh2::Session::new()?;
+        let mut agent = session.agent()?;
+        agent.set_identity_path(&socket)?;
+        agent.connect()?;
+        agent.list_identities()?;
+        let keys = agent.identities()?;
+        Ok(keys.iter().map(|key| (key.blob().to_vec(), key.comment().to_owned())).collect())
+    };
+    list().unwrap_or_default()
 }
 
 /// The agent's socket: `IdentityAgent`, or `$SSH_AUTH_SOCK`.

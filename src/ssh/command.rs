@@ -20,6 +20,8 @@ pub struct Command {
     pub sudo: bool,
     /// The most it may write, in bytes; default [`OUTPUT_LIMIT`].
     pub output_limit: u64,
+    /// What it is for, for plan and journal; empty when the command says it itself.
+    pub note: String,
 }
 
 /// What is run.
@@ -43,7 +45,14 @@ impl Command {
     }
 
     const fn new(what: What) -> Self {
-        Self { what, stdin: Vec::new(), timeout: Some(RUN_TIMEOUT), sudo: false, output_limit: OUTPUT_LIMIT }
+        Self {
+            what,
+            stdin: Vec::new(),
+            timeout: Some(RUN_TIMEOUT),
+            sudo: false,
+            output_limit: OUTPUT_LIMIT,
+            note: String::new(),
+        }
     }
 
     /// Sets what it reads.
@@ -71,6 +80,13 @@ impl Command {
     #[must_use]
     pub const fn output_limit(mut self, bytes: u64) -> Self {
         self.output_limit = bytes;
+        self
+    }
+
+    /// Sets what it is for.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
         self
     }
 

@@ -214,6 +214,14 @@ pub enum Kind {
         /// Why.
         why: FileError,
     },
+    /// Our own key pair.
+    #[error("the key {path} on this machine cannot be used: {why}")]
+    OwnKey {
+        /// The private half's file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file on this machine.
     #[error("cannot {action} {path} on this machine: {cause}")]
     LocalFile {

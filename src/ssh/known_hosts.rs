@@ -46,6 +46,13 @@ pub struct HostKey {
     pub state: KeyState,
 }
 
+impl HostKey {
+    /// The key as `.pub` files have it, without a comment.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.kind, base64::encode(&self.blob, true))
+    }
+}
+
 /// What the known_hosts files say about a host's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyState {
@@ -141,6 +148,66 @@ impl KnownKeys {
     }
 }
 
+/// What becomes of a known_hosts file that is to vouch for a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merge {
+    /// It does so already.
+    Same,
+    /// It would, with this text: what was there, and more lines.
+    Changed(Vec<u8>),
+    /// It says something else, at this line: another key of the same type, or that the key is revoked.
+    Conflict {
+        /// The name it says it of.
+        name: String,
+        /// Its number, from 1; 0 when it is not known.
+        line: usize,
+    },
+}
+
+/// See [`super::Shell::merge_known_hosts`].
+pub(super) fn merge(text: &[u8], names: &[String], lines: &[String], cancel: &Cancel) -> Result<Merge, Kind> {
+    let keys: Vec<(&str, Vec<u8>)> =
+        lines.iter().filter_map(|line| Some((line.split_whitespace().next()?, keys::blob(line)?))).collect();
+    let mut out = text.to_vec();
+    for (kind, blob) in &keys {
+        let mut missing = Vec::new();
+        for name in names {
+            let entries = search_text(text, name, cancel)?;
+            let conflict = entries.iter().find(|entry| match entry.marker {
+                Marker::Revoked => entry.blob == *blob,
+                Marker::Plain => entry.kind == *kind && keys.iter().all(|(_, ours)| *ours != entry.blob),
+                Marker::Authority => false,
+            });
+            if let Some(entry) = conflict {
+                let line = entry.at.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(0);
+                return Ok(Merge::Conflict { name: name.clone(), line });
+            }
+            if !entries.iter().any(|entry| entry.marker == Marker::Plain && entry.blob == *blob) {
+                missing.push(name.as_str());
+            }
+        }
+        if missing.is_empty() {
+            continue;
+        }
+        if out.last().is_some_and(|last| *last != b'\n') {
+            out.push(b'\n');
+        }
+        out.extend(format!("{} {kind} {}\n", missing.join(","), base64::encode(blob, true)).bytes());
+    }
+    Ok(if out == text { Merge::Same } else { Merge::Changed(out) })
+}
+
+/// The entries for a name in the text of a known_hosts file.
+fn search_text(text: &[u8], name: &str, cancel: &Cancel) -> Result<Vec<Entry>, Kind> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let command = Command::argv(["ssh-keygen", "-F", name, "-f", "/dev/stdin"]).stdin(text);
+    let limit = Limit::new(cancel, Some(TIMEOUT));
+    let output = local::output(&command.timeout(Some(TIMEOUT)), &limit)?;
+    Ok(parse("", &String::from_utf8_lossy(&output.stdout)))
+}
+
 fn find(config: &SshConfig, name: &str, cancel: &Cancel) -> Result<Vec<Entry>, Kind> {
     let mut entries = Vec::new();
     for file in config.user_known_hosts.iter().chain(&config.global_known_hosts) {
@@ -214,7 +281,7 @@ pub(super) fn append(file: &Path, key: &HostKey) -> Result<(), Kind> {
     handle.lock().map_err(fail)?;
     let mut text = String::new();
     handle.seek(SeekFrom::Start(0)).and_then(|_| handle.read_to_string(&mut text)).map_err(fail)?;
-    let line = format!("{} {} {}", key.name, key.kind, base64::encode(&key.blob, true));
+    let line = format!("{} {}", key.name, key.line());
     if text.lines().any(|l| l == line) {
         return Ok(());
     }
@@ -287,6 +354,29 @@ mod tests {
         let keys = known(&[("|1|abc|def", "ssh-rsa", 1)]);
         assert!(keys.algorithms().starts_with("rsa-sha2-512,rsa-sha2-256,ssh-ed25519,"));
         assert!(known(&[]).algorithms().starts_with("ssh-ed25519,ecdsa"));
+    }
+
+    #[test]
+    fn a_file_is_made_to_vouch_for_a_host_under_all_its_names() {
+        let names = ["h2-b".to_owned(), "[10.0.0.2]:2222".to_owned()];
+        let line = |kind: &str, byte| format!("{kind} {}", base64::encode(&blob(kind, byte), true));
+        let keys = [line("ssh-ed25519", 1), line("ssh-rsa", 2)];
+        let merged = |text: &[u8]| merge(text, &names, &keys, &Cancel::new()).unwrap();
+        let Merge::Changed(fresh) = merged(b"") else { panic!("nothing was added") };
+        let text = String::from_utf8(fresh.clone()).unwrap();
+        assert_eq!(text, format!("h2-b,[10.0.0.2]:2222 {}\nh2-b,[10.0.0.2]:2222 {}\n", keys[0], keys[1]));
+        assert_eq!(merged(&fresh), Merge::Same);
+        let old = format!("# mine\nh2-b {} old comment", keys[0]);
+        let Merge::Changed(more) = merged(old.as_bytes()) else { panic!("nothing was added") };
+        let added = format!("\n[10.0.0.2]:2222 {}\nh2-b,[10.0.0.2]:2222 {}\n", keys[0], keys[1]);
+        assert_eq!(String::from_utf8(more).unwrap(), [old, added].concat());
+        let stale = format!("# c\nh2-b {}\n", line("ssh-ed25519", 9));
+        assert_eq!(merged(stale.as_bytes()), Merge::Conflict { name: "h2-b".into(), line: 2 });
+        let revoked = format!("@revoked * {}\n", keys[1]);
+        assert_eq!(merged(revoked.as_bytes()), Merge::Conflict { name: "h2-b".into(), line: 1 });
+        // A type that the host no longer has is never asked for.
+        let other = format!("h2-b {}\n", line("ecdsa-sha2-nistp256", 7));
+        assert!(matches!(merged(other.as_bytes()), Merge::Changed(_)));
     }
 
     #[test]

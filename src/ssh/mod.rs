@@ -4,8 +4,10 @@
 //! that `~/.ssh/config`, keys, known hosts and jump hosts mean the same here and
 //! for libvirt's `qemu+ssh`. What changes a host takes a [`Permit`].
 
+mod account;
 mod advice;
 mod auth;
+pub mod authorized_keys;
 mod cksum;
 mod command;
 mod config;
@@ -19,11 +21,13 @@ mod keys;
 mod known_hosts;
 mod limit;
 mod local;
+mod own_key;
 mod pool;
 mod proxy;
 mod runtime_dir;
 mod session;
 mod settings;
+mod survey;
 mod transfer;
 mod wire;
 
@@ -31,14 +35,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+pub use account::{Account, Chain, Step};
 pub use command::{Command, Exit, OUTPUT_LIMIT, Output, Probe, shell_line};
 pub use config::SshConfig;
 pub use error::{Error, FileError, Kind};
 pub use facts::Facts;
 pub use files::{FileKind, Metadata, WriteOptions, Written};
-pub use known_hosts::{HostKey, KeyState};
+pub use known_hosts::{HostKey, KeyState, Merge};
+pub use own_key::{Accepted, OwnKey};
 use settings::OPEN;
-pub use settings::{HANDSHAKE, PROBE_TIMEOUT, Passphrases, RUN_TIMEOUT, Settings, Trust};
+pub use settings::{HANDSHAKE, Login, PROBE_TIMEOUT, Passphrases, Password, RUN_TIMEOUT, Settings, Trust};
+pub use survey::Survey;
 pub use transfer::Meter;
 
 use crate::gate::Permit;
@@ -164,6 +171,15 @@ impl Shell {
             Ok(file)
         };
         trust().map_err(|kind| self.error(kind))
+    }
+
+    /// What becomes of the text of a known_hosts file, anybody's, when it is to vouch for these keys under these
+    /// names. `keys` are lines `type base64`, all that the host has.
+    ///
+    /// # Errors
+    /// `no_program` where `ssh-keygen` is missing here.
+    pub fn merge_known_hosts(&self, text: &[u8], names: &[String], keys: &[String]) -> Result<Merge, Error> {
+        known_hosts::merge(text, names, keys, &self.cancel).map_err(|kind| self.error(kind))
     }
 
     /// The program that libvirt is to start in place of `ssh`

@@ -13,7 +13,7 @@ use super::error::Kind;
 use super::known_hosts::{self, HostKey, KeyState, KnownKeys};
 use super::limit::{Limit, Stall};
 use super::proxy::{self, Helper};
-use super::settings::{HANDSHAKE, Settings, Trust};
+use super::settings::{HANDSHAKE, Login, Settings, Trust};
 use super::wire::Wire;
 use super::{auth, keys};
 use crate::model::Cancel;
@@ -52,7 +52,9 @@ impl Opening<'_> {
         let mut wire = self.shake_hands(config, &known, depth)?;
         let key = self.shown_key(&wire, config, &known)?;
         self.check(key, config)?;
-        auth::authenticate(&mut wire, config, self.settings, self.cancel)?;
+        // A password, or a key that is to be tried alone, is for the host itself: no jump host gets it.
+        let login = if depth == 0 { &self.settings.login } else { &Login::Keys };
+        auth::authenticate(&mut wire, config, self.settings, login, self.cancel)?;
         wire.keep_alive();
         Ok(wire)
     }

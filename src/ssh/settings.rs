@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::HostKey;
+use super::{HostKey, OwnKey};
 use crate::model::Cancel;
 
 /// Settings shared by all hosts of a session. Clones share the passphrases.
@@ -25,6 +25,41 @@ pub struct Settings {
     pub extra_config: Option<PathBuf>,
     /// Where the generated ssh_config files go, instead of `$XDG_RUNTIME_DIR/kvmsh`.
     pub runtime_dir: Option<PathBuf>,
+    /// How the host itself is logged in to; jump hosts always take keys.
+    pub login: Login,
+}
+
+/// How a host is logged in to.
+#[derive(Debug, Clone, Default)]
+pub enum Login {
+    /// With the agent's keys and the key files, as OpenSSH orders them.
+    #[default]
+    Keys,
+    /// With this key alone.
+    Key(OwnKey),
+    /// With this password alone.
+    Password(Password),
+}
+
+/// A password; nothing that is printed ever holds it.
+#[derive(Clone)]
+pub struct Password(Arc<str>);
+
+impl Password {
+    /// Keeps a password.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(***)")
+    }
 }
 
 /// Time limit for the SSH handshake, and once more for authentication (a person may
@@ -49,6 +84,7 @@ impl Default for Settings {
             passphrases: Passphrases::none(),
             extra_config: None,
             runtime_dir: None,
+            login: Login::Keys,
         }
     }
 }

@@ -11,10 +11,13 @@ mod ends;
 mod evacuate;
 mod faults;
 mod gate;
+mod hostprep;
+mod keys;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;
 mod memory;
+mod network;
 mod objects;
 mod policy;
 mod prompt;
@@ -26,3 +29,4 @@ mod ssh;
 mod sshd;
 mod traps;
 mod vm;
+mod vm_prep;

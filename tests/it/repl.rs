@@ -145,6 +145,9 @@ fn an_error_shows_its_entry_and_a_caret_and_stays_at_hand() {
 fn ctrl_c_clears_the_line_and_interrupts_what_runs() {
     let home = home();
     let mut prompt = Prompt::open(&home);
+    // What is typed right behind a Ctrl-C is lost with the line: nothing may be painted in between.
+    prompt.shows("up: lab");
+    prompt.shows("kvmsh> ");
     prompt.types("exit(9) // never entered").control('c').shows("kvmsh> ");
     for endless in ["loop {}", "sleep(60)", "while true { try { sleep(60) } catch {} }"] {
         prompt.line(&format!("print(\"g\" + \"o\"); {endless}")).shows("\ngo");

@@ -33,3 +33,10 @@ fn a_secret_that_is_written_or_defined_is_not_in_the_journal() {
         "{plan}"
     );
 }
+
+#[test]
+fn a_password_in_a_script_is_not_shown_beside_an_error() {
+    let output = crate::scene::Alone::new().script("host(\"nope\").with_password(\"secret-three\");\n");
+    output.ends(3).says(&["with_password(\"************\")"]);
+    assert!(!output.stderr.contains("secret-three"), "{output}");
+}

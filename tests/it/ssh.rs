@@ -4,6 +4,7 @@ mod commands;
 mod endurance;
 mod files;
 mod keys;
+mod password;
 mod ways;
 
 use std::sync::mpsc;

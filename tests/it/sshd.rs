@@ -105,6 +105,15 @@ impl Sshd {
     /// With host keys of these types, more lines of configuration, and a
     /// program in front (`unshare …`).
     pub(crate) fn with(host_keys: &[&str], extra: &str, prefix: &[&str]) -> Self {
+        Self::configured(host_keys, "", extra, prefix)
+    }
+
+    /// The same, with lines that count before the usual ones: sshd takes what it reads first.
+    pub(crate) fn with_first(host_keys: &[&str], first: &str, prefix: &[&str]) -> Self {
+        Self::configured(host_keys, first, "", prefix)
+    }
+
+    fn configured(host_keys: &[&str], first: &str, extra: &str, prefix: &[&str]) -> Self {
         let program = "/usr/sbin/sshd";
         assert!(Path::new(program).exists(), "these tests need sshd: apt-get install openssh-server");
         // Where sshd keeps its privilege separation; systemd makes it otherwise.
@@ -114,7 +123,7 @@ impl Sshd {
         let port = free_port();
         // Another home: this machine's ~/.bashrc, which bash reads under sshd, is no part of the test.
         let mut config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nUsePAM no\nStrictModes no\nPidFile none\n\
+            "{first}Port {port}\nListenAddress 127.0.0.1\nUsePAM no\nStrictModes no\nPidFile none\n\
              PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
              LogLevel ERROR\nAuthorizedKeysFile {0}/authorized_keys\nTrustedUserCAKeys {1}\n\
              SetEnv HOME={0}\n{extra}\n",

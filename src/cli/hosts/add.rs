@@ -9,8 +9,10 @@ use crate::cli::start::Start;
 use crate::cli::{complain, run, signals};
 use crate::gate::{Change, Mode, Outcome};
 use crate::inventory::{Editor, NewHost};
-use crate::model::{Class, Diagnosis, Fault, Target};
-use crate::ops::{Host, HostKey, KeyState, Session};
+use crate::model::{Class, Diagnosis, Target};
+use crate::ops::{Host, Pin};
+
+const PIN: Pin = Pin { named: "--accept-fingerprint", write: "kvmsh hosts add … --accept-fingerprint" };
 
 pub(crate) fn add(arguments: &AddHost, start: &Start) -> Result<u8, Diagnosis> {
     let new = NewHost::from_arguments(&arguments.name, &arguments.address)?;
@@ -27,7 +29,7 @@ pub(crate) fn add(arguments: &AddHost, start: &Start) -> Result<u8, Diagnosis> {
             port: new.port,
             ..Target::ssh(&new.name, &new.address)
         });
-        get_to_know(&host, arguments.accept_fingerprint.as_deref(), &session, start)?;
+        host.introduce(arguments.accept_fingerprint.as_deref(), PIN)?;
         if session.gate().mode() == Mode::Apply {
             let failed = test(&host, start);
             if failed > 0 {
@@ -58,54 +60,6 @@ pub(crate) fn add(arguments: &AddHost, start: &Start) -> Result<u8, Diagnosis> {
         }
         Err(fault) => Err(trouble.unwrap_or_else(|| fault.into())),
     }
-}
-
-/// Makes sure that the host's key is known, or ends in a fault.
-fn get_to_know(host: &Host, accepted: Option<&str>, session: &Session, start: &Start) -> Result<(), Fault> {
-    let key = host.host_key()?;
-    match key.state {
-        // Not a matter of trust: this says what to do about it, and records nothing.
-        KeyState::Changed { .. } | KeyState::Revoked { .. } => return host.trust_host_key(&key).map(drop),
-        KeyState::Known { .. } | KeyState::Unknown { .. } => {}
-    }
-    if accepted.is_some_and(|accepted| accepted != key.fingerprint) {
-        return Err(refused(host, &key, "is not the one that --accept-fingerprint names"));
-    }
-    if matches!(key.state, KeyState::Known { .. }) {
-        return Ok(());
-    }
-    if accepted.is_none() {
-        let prompt =
-            start.prompt().ok_or_else(|| refused(host, &key, "is not known, and nobody can be asked"))?;
-        start.progress.say(&format!(
-            "The host key of {} is not known yet:\n  {} {}\nCompare it on the host: \
-             for f in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $f; done",
-            host.name(),
-            key.kind,
-            key.fingerprint,
-        ));
-        if !prompt.confirm("Is it the same?") {
-            start.cancel.check()?;
-            return Err(refused(host, &key, "was not accepted"));
-        }
-    }
-    let change = Change::new(host.name(), "host", host.name(), "trust")
-        .detail(format!("host key {}", key.fingerprint));
-    if let Outcome::Done(file) = session.gate().apply(change, |_| host.trust_host_key(&key))? {
-        start.say(&format!("recorded the host key of {} in {}", host.name(), file.display()));
-    }
-    Ok(())
-}
-
-fn refused(host: &Host, key: &HostKey, why: &str) -> Fault {
-    Fault::new("host_key_unknown", format!("the host key {} {} {why}", key.kind, key.fingerprint))
-        .class(Class::Refused)
-        .on_host(host.name())
-        .hint(format!(
-            "compare it with `ssh-keygen -lf /etc/ssh/ssh_host_*.pub` on the host, then: \
-             kvmsh hosts add … --accept-fingerprint {}",
-            key.fingerprint
-        ))
 }
 
 /// Tries SSH and libvirt; the exit code, 0 when both work.

@@ -15,12 +15,14 @@ mod flow;
 mod global;
 mod help;
 mod host;
+mod keys;
 mod links;
 mod moves;
 mod network;
 mod output;
 mod pool;
 mod shell;
+mod survey;
 
 use rhai::{
     Array, Dynamic, Engine, ImmutableString, Module, NativeCallContext, exported_manifest, exported_module,
@@ -45,7 +47,10 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
             });)+
         };
     }
-    modules!(error, help, global, flow, output, host, shell, domain, pool, network, links, cpu, moves);
+    modules!(
+        error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, links, cpu,
+        moves
+    );
 }
 
 /// The run a function is called in.

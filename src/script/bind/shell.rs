@@ -104,6 +104,9 @@ pub(super) mod functions {
         if let Some(stdin) = options.value("stdin") {
             command = command.stdin(bytes_of("run: option `stdin`", stdin)?);
         }
+        if let Some(note) = options.text("note")? {
+            command = command.note(note);
+        }
         if let Some(timeout) = options.seconds("timeout")? {
             command = command.timeout(Some(timeout));
         }

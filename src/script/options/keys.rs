@@ -237,6 +237,7 @@ pub(in crate::script) static RUN: Keys = keys(
             "true",
             "with false you say that the command changes nothing, so it runs under --plan as well",
         ),
+        key("note", Holds::Text, "", "what it is for, in plan and journal"),
     ],
 );
 
@@ -248,6 +249,38 @@ const WRITE_KEYS: &[Key] = &[
 
 pub(in crate::script) static WRITE: Keys = keys("Host", "write", WRITE_KEYS);
 pub(in crate::script) static UPLOAD: Keys = keys("Host", "upload", WRITE_KEYS);
+
+pub(in crate::script) static INTRODUCE: Keys = keys(
+    "Host",
+    "introduce",
+    &[key("fingerprint", Holds::Text, "", "trust the key without asking if it has this one: \"SHA256:...\"")],
+);
+
+pub(in crate::script) static OWN_KEY: Keys = keys(
+    "Host",
+    "own_key",
+    &[key("identity", Holds::Text, "", "the file of the private half; left out, the one that SSH would use")],
+);
+
+pub(in crate::script) static REACHES: Keys = keys(
+    "Host",
+    "reaches",
+    &[
+        key("user", Holds::Text, "\"root\"", "the account on the other host"),
+        key("port", Holds::Count, "22", "the port of its SSH server"),
+    ],
+);
+
+/// A host among those that `know` takes.
+pub(in crate::script) static KNOW: Keys = keys(
+    "acquaintance",
+    "know",
+    &[
+        key("names", Holds::Value, "", "an array of its names and addresses; needed"),
+        key("keys", Holds::Value, "", "an array of its host keys; needed"),
+        key("port", Holds::Count, "22", "the port of its SSH server"),
+    ],
+);
 
 pub(in crate::script) static DEFINE_NETWORK: Keys = keys(
     "Host",
@@ -366,6 +399,10 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &UPLOAD,
     &FAIL,
     &DEFINE_NETWORK,
+    &INTRODUCE,
+    &OWN_KEY,
+    &REACHES,
+    &KNOW,
     &SET_LINKS,
     &REMOVE_LINKS,
     &NETWORK_TRANSACTION,

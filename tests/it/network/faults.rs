@@ -1,0 +1,196 @@
+//! What fails is undone, whoever dies.
+
+use std::thread::sleep;
+use std::time::Instant;
+
+use super::*;
+use crate::lab::{Child, wait_until};
+
+/// How long a node may take to undo a change, beyond the time that it waits for the confirmation.
+const UNDO: u64 = 15;
+
+/// kvmsh itself looks at the node before and after.
+const LOOKS: u64 = 45;
+
+#[test]
+fn what_does_not_work_is_undone_by_itself_and_told() {
+    let lab = node();
+    let clean = state(&lab);
+    let limit = Duration::from_secs(CONFIRM + UNDO + LOOKS);
+    let undone = |output: Output, why: &str| {
+        output.ends(1).says(&["error[network_undone]", "everything is as before", why]).within(limit);
+        is_as_before(&lab, &clean);
+    };
+    let cards = |args: &[&str]| setup(&lab, &[], &[&CARDS[..], args].concat());
+    undone(
+        cards(&["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]),
+        "the gateway 10.88.0.77 does not answer",
+    );
+    undone(cards(&["--address", "10.99.0.11/24", "--force"]), "no new connection");
+    undone(setup(&lab, &[], &["--slave", "enp2s0", "--slave", "enp9s0", "--force"]), "enp9s0");
+    lab.cable_down(NODE, 2);
+    undone(
+        code(
+            &lab,
+            &format!(
+                r#"bridge::setup(h, #{{ name: "br1", ports: ["enp3s0"], address: "none", force: true, confirm_within: {CONFIRM} }})"#
+            ),
+        ),
+        "br1 has no link",
+    );
+    lab.cable_up(NODE, 2);
+    undone(
+        code(
+            &lab,
+            &format!(
+                "net::transaction(h, #{{ confirm_within: {CONFIRM} }}, |t| {{
+                t.write(`/etc/ssh/sshd_config`, `Port 2222\\n`);
+                t.run([`systemctl`, `restart`, `ssh`]);
+                t.undo([`systemctl`, `restart`, `ssh`]);
+            }})"
+            ),
+        ),
+        "no new connection",
+    );
+}
+
+/// What marks how far a change has come, as the node sees it.
+const MARKS: [(&str, &str); 5] = [
+    ("handed over", "ls -d /var/lib/kvmsh/network/staging-*"),
+    ("armed", "test -d /var/lib/kvmsh/network/pending"),
+    ("under way", "test -e /var/lib/kvmsh/network/pending/applying"),
+    ("applied", "test -e /var/lib/kvmsh/network/pending/applied"),
+    ("confirmed", "test -e /var/lib/kvmsh/network/last-confirmed"),
+];
+
+/// Starts a change and comes back when it has come as far as `mark`, or further.
+fn begin(lab: &VmLab, mark: &str) -> Child {
+    let child = lab.spawn(setup_command(lab, &[], &CARDS));
+    let deadline = Instant::now() + LONG;
+    // The mark may pass between two looks; any later one will do.
+    let from = MARKS.iter().position(|(_, test)| *test == mark).unwrap();
+    let tests: Vec<String> =
+        MARKS[from..].iter().map(|(_, test)| format!("{test} >/dev/null 2>&1")).collect();
+    let wait =
+        format!("i=0; until {} || [ $i -gt 2000 ]; do i=$((i+1)); sleep 0.05; done", tests.join(" || "));
+    lab.shell(NODE, &wait);
+    assert!(Instant::now() < deadline, "the change never came as far as {mark}");
+    child
+}
+
+/// Either the old network or the new one, nothing pending.
+#[track_caller]
+fn settled(lab: &VmLab, clean: &(String, String), when: &str) -> bool {
+    let confirmed =
+        lab.shell(NODE, "test -e /var/lib/kvmsh/network/last-confirmed && echo yes || echo no").trim()
+            == "yes";
+    if confirmed {
+        assert!(live(lab).contains("br0 10.88.0.11/24"), "{when}: {}", live(lab));
+        let left = lab.shell(
+            NODE,
+            "ls /var/lib/kvmsh/network /etc/systemd/system | grep -E '^(pending|undoing|staging|kvmsh)' || :",
+        );
+        assert_eq!(left, "", "{when}");
+        reachable(lab);
+    } else {
+        is_as_before(lab, clean);
+    }
+    confirmed
+}
+
+#[test]
+fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
+    let lab = node();
+    let clean = state(&lab);
+    lab.snapshot(NODE, "clean");
+    for (name, mark) in MARKS {
+        let child = begin(&lab, mark);
+        child.signal("KILL");
+        child.wait(LONG);
+        let killed = Instant::now();
+        let limit = Duration::from_secs(CONFIRM + UNDO + LOOKS);
+        wait_until(limit, &format!("the node to settle after kvmsh was killed when {name}"), || {
+            sleep(Duration::from_secs(1));
+            lab.shell(NODE, "cd /var/lib/kvmsh/network; ls -d pending undoing 2>/dev/null || :").is_empty()
+                && lab.shell(NODE, "systemctl is-active kvmsh-network-timeout.timer || :").trim() != "active"
+        });
+        // By the node's own clock, from the arming to the end.
+        let took = lab.shell(
+            NODE,
+            "cd /var/lib/kvmsh/network/undone 2>/dev/null && echo $(($(stat -c %Y differences) - $(stat -c %Y armed))) || echo 0",
+        );
+        let took: u64 = took.trim().parse().unwrap();
+        assert!(took <= CONFIRM + UNDO, "{name}: undone {took} s after it was armed");
+        let confirmed = settled(&lab, &clean, name);
+        eprintln!(
+            "killed when {name}: {}, settled after {:?}",
+            if confirmed { "new" } else { "old" },
+            killed.elapsed()
+        );
+        lab.restore(NODE, "clean");
+    }
+}
+
+#[test]
+fn a_power_cut_leaves_the_old_network_or_the_new_one() {
+    let lab = node();
+    let clean = state(&lab);
+    for (name, mark) in &MARKS[1..] {
+        let child = begin(&lab, mark);
+        lab.kill(NODE);
+        child.signal("KILL");
+        child.wait(LONG);
+        lab.boot(NODE);
+        lab.wait_ssh(NODE);
+        let confirmed = settled(&lab, &clean, name);
+        eprintln!("power cut when {name}: {}", if confirmed { "new" } else { "old" });
+        // What an earlier cut has left is cleared away by the next change.
+        if confirmed {
+            setup(&lab, &[], &["--remove"]).ends(0);
+            lab.exec(NODE, &["rm", "/var/lib/kvmsh/network/last-confirmed"]);
+        }
+        is_as_before(&lab, &clean);
+    }
+}
+
+#[test]
+fn a_power_cut_on_netplan_and_one_while_the_change_is_undone() {
+    let lab = VmLab::up(&[Node::new(NODE).netplan()]);
+    let clean = state(&lab);
+    for mark in ["test -e /var/lib/kvmsh/network/pending/applied", "test -d /var/lib/kvmsh/network/undoing"] {
+        let child = lab.spawn(setup_command(
+            &lab,
+            &[],
+            &[&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]].concat(),
+        ));
+        lab.shell(NODE, &format!("i=0; until {mark} || [ $i -gt 2000 ]; do i=$((i+1)); sleep 0.05; done"));
+        lab.kill(NODE);
+        child.signal("KILL");
+        child.wait(LONG);
+        lab.boot(NODE);
+        lab.wait_ssh(NODE);
+        assert!(!settled(&lab, &clean, mark));
+    }
+    // And without a cut.
+    setup(&lab, &[], &[&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]].concat())
+        .ends(1)
+        .says(&["everything is as before", "the gateway 10.88.0.77 does not answer"]);
+    is_as_before(&lab, &clean);
+}
+
+#[test]
+fn a_stop_undoes_the_change_at_once_and_a_second_kvmsh_is_refused_meanwhile() {
+    let lab = node();
+    let clean = state(&lab);
+    // Long enough for both: the gateway does not answer.
+    let args =
+        [&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77", "--confirm-within", "200"]]
+            .concat();
+    let child = lab.spawn(setup_command(&lab, &[], &args));
+    lab.shell(NODE, "i=0; until test -e /var/lib/kvmsh/network/pending/applied || [ $i -gt 2000 ]; do i=$((i+1)); sleep 0.05; done");
+    setup(&lab, &[], &[&CARDS[..], &["--mtu", "1400"]].concat()).ends(4).says(&["not confirmed yet"]);
+    child.signal("INT");
+    let output = child.wait(LONG);
+    output.ends(130).says(&["everything is as before", "it was stopped"]);
+    is_as_before(&lab, &clean);
+}
