@@ -106,11 +106,17 @@ impl Page {
             self.line("  (no documentation)");
             return;
         }
-        self.doc(&entry.doc, 2);
-        // A script's function has told them already.
-        if !entry.doc.contains("Options:") && entry.module.is_none() {
-            self.options(&index.options(entry));
-        }
+        // What it does, its options, then errors and the example. A script's function has told its options already.
+        let options = match entry.doc.contains("Options:") || entry.module.is_some() {
+            true => Vec::new(),
+            false => index.options(entry),
+        };
+        let end = ["\nErrors:", "\nExample:"].iter().filter_map(|word| entry.doc.find(word)).min();
+        let (what, rest) = entry.doc.split_at(end.filter(|_| !options.is_empty()).unwrap_or(entry.doc.len()));
+        self.doc(what, 2);
+        self.options(&options);
+        self.blank();
+        self.doc(rest.trim_start(), 2);
     }
 
     fn options(&mut self, options: &[Choice]) {
