@@ -170,6 +170,11 @@ impl Session {
         Ok(self.hosts_known().entry(name_or_uri.to_owned()).or_insert(host).clone())
     }
 
+    /// Lets go of a host: its connections close once nobody holds it any more.
+    pub fn forget(&self, name_or_uri: &str) {
+        self.hosts_known().remove(name_or_uri);
+    }
+
     /// A host that the inventory does not have yet.
     pub fn stranger(&self, target: &Target) -> Host {
         Host::new(self.clone(), &unlisted(target.clone()))

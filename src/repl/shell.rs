@@ -253,7 +253,7 @@ fn help(term: &Term) {
     ui::say("");
     let keys = "Tab completes, the right arrow takes the grey hint, Alt and the right arrow one word of it, \
                 Ctrl-R searches what was typed before, Alt-Enter begins a new line. `it` is the last result, \
-                `last_error` the last error. A line that begins with a space is not kept in the history.";
+                `last_error` the last error. A line that begins with a space, or carries a secret, is not kept in the history.";
     wrap(keys, width, 0).iter().for_each(|line| ui::say(line));
 }
 

@@ -29,6 +29,9 @@ const AT_A_TIME: usize = 16;
 /// How long a key may wait for a host that answers and has not been asked this yet.
 const PATIENCE: Duration = Duration::from_millis(80);
 
+/// With more hosts than this, connections are not kept: each is an `ssh` of its own.
+const KEPT: usize = 32;
+
 /// So many names of a directory are kept.
 const FILES: usize = 1000;
 
@@ -152,6 +155,7 @@ impl World {
         for (name, state, at) in known {
             let again = match state {
                 State::Unknown => false,
+                State::Up(..) if self.is_large() => at.is_none_or(|at| at.elapsed() > REST),
                 State::Up(..) => self.0.session.host(&name).is_ok_and(|host| !host.is_connected()),
                 State::Down(_) => at.is_none_or(|at| at.elapsed() > REST),
             };
@@ -159,6 +163,10 @@ impl World {
                 self.ask(&name, Question::Hello);
             }
         }
+    }
+
+    fn is_large(&self) -> bool {
+        self.0.session.inventory().hosts.len() > KEPT
     }
 
     /// Puts a question, unless it has been put already.

@@ -29,6 +29,9 @@ impl World {
                 let host = self.0.session.host(&item.0)?;
                 find(&host, &item.1)
             });
+            if self.is_large() {
+                self.0.session.forget(&item.0);
+            }
             self.keep(&item, result);
         }
     }
