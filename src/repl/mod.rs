@@ -72,9 +72,10 @@ pub fn run(session: &Session, term: &Term, setup: Setup) -> u8 {
     {
         return code;
     }
-    let hosts: Vec<String> =
+    let mut hosts: Vec<String> =
         session.hosts(&[]).unwrap_or_default().iter().map(|host| host.name().to_owned()).collect();
-    match editor.printer().filter(|_| !hosts.is_empty()) {
+    hosts.extend(greeting.host.iter().map(|(_, host)| host.name().to_owned()));
+    match editor.printer() {
         Some(printer) => news::begin(&world, hosts, printer, leave.clone(), term.stdout.colour),
         None => world.greet(hosts.iter().map(String::as_str)),
     }

@@ -52,7 +52,7 @@ pub(super) fn begin(
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(PAINTED);
-        let hosts = names.len();
+        let hosts = names.iter().filter(|name| !name.contains("://")).count();
         world.greet(names.iter().map(String::as_str));
         let first = gather(&receiver, Instant::now() + FIRST, hosts);
         let mut left = hosts.saturating_sub(first.len());

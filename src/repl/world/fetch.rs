@@ -49,7 +49,9 @@ impl World {
             let before = inside.states.insert(name.clone(), (state.clone(), Some(at)));
             let news = before
                 .is_none_or(|(before, _)| std::mem::discriminant(&before) != std::mem::discriminant(&state));
-            if let Some(listener) = inside.listener.as_ref().filter(|_| news) {
+            // A host that has no name in the inventory is only asked for its names.
+            let listed = self.0.session.inventory().hosts.contains_key(name);
+            if let Some(listener) = inside.listener.as_ref().filter(|_| news && listed) {
                 let _ = listener.send((name.clone(), state));
             }
         }
