@@ -308,7 +308,7 @@ pub(super) mod functions {
 
     /// Changes files and runs commands on the host so that it undoes all of it by itself unless the change is confirmed.
     ///
-    /// `f` gets a Transaction and says what to do with `write`, `remove`, `before`, `run`, `undo` and `expect`; nothing
+    /// `f` gets a Transaction and says what to do with `write`, `remove`, `before`, `run`, `undo_first`, `undo` and `expect`; nothing
     /// is done before it returns. Confirmed is what a new SSH connection finds in order: host key, machine-id, addresses,
     /// default routes, gateways that answered before, cables, and what `expect` names.
     ///
@@ -375,6 +375,16 @@ pub(super) mod functions {
     pub fn run_after(transaction: &mut Transaction, command: Dynamic) -> Outcome<()> {
         let argv = argv_of("run", &command)?;
         transaction.with(|custom| custom.run.push(argv));
+        Ok(())
+    }
+
+    /// Runs a command when the change is undone, while the new files are still in place: `ifdown` needs them.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.undo_first(["true"]); t.run("true"); })) } catch (e) { e.code }`
+    #[rhai_fn(name = "undo_first", return_raw, pure)]
+    pub fn undo_first(transaction: &mut Transaction, command: Dynamic) -> Outcome<()> {
+        let argv = argv_of("undo_first", &command)?;
+        transaction.with(|custom| custom.undo_first.push(argv));
         Ok(())
     }
 

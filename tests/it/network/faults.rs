@@ -44,7 +44,7 @@ fn what_does_not_work_is_undone_by_itself_and_told() {
             &lab,
             &format!(
                 "net::transaction(h, #{{ confirm_within: {CONFIRM} }}, |t| {{
-                t.write(`/etc/ssh/sshd_config`, `Port 2222\\n`);
+                t.write(`/etc/ssh/sshd_config`, `Port 2222\n`);
                 t.run([`systemctl`, `restart`, `ssh`]);
                 t.undo([`systemctl`, `restart`, `ssh`]);
             }})"
