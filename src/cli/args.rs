@@ -103,6 +103,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
     pub journal: Option<PathBuf>,
 
+    /// Do not run rc.rhai of the configuration directory when the prompt begins
+    #[arg(long, global = true)]
+    pub no_rc: bool,
+
     /// Say more; twice: say what is sent to libvirt and SSH
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,

@@ -20,6 +20,7 @@ mod memory;
 mod network;
 mod objects;
 mod policy;
+mod prompt;
 mod repl;
 mod scene;
 mod scripts;

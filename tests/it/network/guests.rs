@@ -40,11 +40,11 @@ fn gap_while(lab: &VmLab, deed: impl FnOnce()) -> f64 {
     let (gap, answers) = longest_gap(&output.stdout);
     assert!(answers > 20, "{output}");
     // Silence up to the end is a gap as well.
-    let last = output
+    let mut last = output
         .stdout
         .lines()
         .filter_map(|line| line.split_once("icmp_seq=")?.1.split(' ').next()?.parse::<u32>().ok());
-    let missing = 140_u32.saturating_sub(last.last().unwrap_or(0));
+    let missing = 140_u32.saturating_sub(last.next_back().unwrap_or(0));
     gap.max(f64::from(missing) / 10.0 - 4.0)
 }
 
