@@ -55,6 +55,7 @@ lab-down: ## take the practice cluster down, with all it left
 .PHONY: bench
 bench: build-parts lab-parts ## speed, side by side with virsh (make bench ARGS=--strict: fail where a goal is missed)
 	$(RUNNER) $(CARGO) bench --locked --bench side_by_side -- $(ARGS)
+	$(CARGO) bench --locked --bench prompt -- $(filter --strict,$(ARGS))
 
 .PHONY: lint
 lint: build-parts ## formatting, clippy, shellcheck, and the dependencies' licences and sources

@@ -103,6 +103,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
     pub journal: Option<PathBuf>,
 
+    /// Do not run rc.rhai of the configuration directory when the prompt begins
+    #[arg(long, global = true)]
+    pub no_rc: bool,
+
     /// Say more; twice: say what is sent to libvirt and SSH
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
@@ -144,6 +148,12 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+    /// Write files that tell the Rhai language server what scripts can call
+    Definitions {
+        /// Where to; made if need be
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
 }
 
 /// What to do with the hosts in the inventory.

@@ -126,6 +126,8 @@ fn closing() -> Roff {
         "FILES",
         &[
             ("~/.config/kvmsh/hosts.toml", "The inventory."),
+            ("~/.config/kvmsh/rc.rhai", "Runs when the prompt begins, unless --no-rc is given."),
+            ("~/.local/state/kvmsh/history", "What was typed at the prompt."),
             ("~/.local/state/kvmsh/journal.ndjson", "What was changed: one JSON object a line."),
             (
                 "~/.ssh/config, ~/.ssh/known_hosts",

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod check;
+mod definitions;
 mod docs;
 mod hosts;
 mod journal;
@@ -95,6 +96,7 @@ fn subcommand(command: Command, start: &Start) -> Result<u8, Diagnosis> {
         Command::Check { files } => check::run(&files, start),
         Command::Journal { since, run } => journal::run(since, run, start),
         Command::Completions { shell } => docs::completions(shell).map_err(Into::into),
+        Command::Definitions { dir } => definitions::run(&dir, start),
         Command::Man => docs::man().map_err(Into::into),
         Command::Hosts { command } => match command {
             HostsCommand::List => hosts::list(start),

@@ -24,7 +24,13 @@ pub(super) fn alone(start: &Start) -> Result<u8, Diagnosis> {
     }
     let session = start.session()?;
     signals::watch(&start.cancel)?;
-    Ok(repl::run(&session, &start.term, start.options.output))
+    let rc = || Some(dirs::config_dir()?.join("kvmsh/rc.rhai"));
+    let setup = repl::Setup {
+        format: start.options.output,
+        location: start.location.clone(),
+        rc: if start.options.no_rc { None } else { rc() },
+    };
+    Ok(repl::run(&session, &start.term, setup))
 }
 
 /// Runs a script and, with `show`, prints the value of its last expression.

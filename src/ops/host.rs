@@ -227,6 +227,12 @@ impl Host {
         self.live(&self.0.main)
     }
 
+    /// Whether the connection for properties is open and alive. Asks nobody.
+    pub fn is_connected(&self) -> bool {
+        let slot = self.0.main.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().is_some_and(Connection::is_alive)
+    }
+
     /// The connection for figures and aborts.
     ///
     /// # Errors

@@ -203,8 +203,8 @@ impl Watched for Monitor<'_> {
     }
 
     fn targets(&self) -> Vec<String> {
-        let inventory = self.hosts.first().map(|host| host.session().inventory().hosts.keys().cloned());
-        inventory.map(Iterator::collect).unwrap_or_default()
+        let of = |host: &Host| host.session().inventory().hosts.keys().cloned().collect();
+        self.hosts.first().map(of).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What one run of kvmsh holds: its hosts, its gate, its way to stop.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::Host;
 use super::memory::Ledger;
@@ -40,6 +40,7 @@ pub struct Session(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
+    inventory: RwLock<Arc<Inventory>>,
     gate: Gate,
     hosts: Mutex<HashMap<String, Host>>,
     proofs: Proofs,
@@ -52,8 +53,10 @@ impl Session {
     pub fn new(mut settings: Settings) -> Self {
         let journal = std::mem::replace(&mut settings.journal, Journal::off());
         let gate = Gate::new(settings.mode, journal);
+        let inventory = std::mem::take(&mut settings.inventory);
         Self(Arc::new(Inner {
             settings,
+            inventory: RwLock::new(Arc::new(inventory)),
             gate,
             hosts: Mutex::default(),
             proofs: Proofs::default(),
@@ -73,8 +76,16 @@ impl Session {
     }
 
     /// The hosts that have names.
-    pub fn inventory(&self) -> &Inventory {
-        &self.0.settings.inventory
+    pub fn inventory(&self) -> Arc<Inventory> {
+        self.0.inventory.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes another inventory. A host that it describes in another way is made
+    /// anew when it is next asked for; one that a script holds stays as it is.
+    pub fn renew(&self, inventory: Inventory) {
+        let before = self.inventory();
+        self.hosts_known().retain(|name, _| before.hosts.get(name) == inventory.hosts.get(name));
+        *self.0.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 
     /// Where progress is shown.
@@ -173,6 +184,11 @@ impl Session {
         Ok(self.hosts_known().entry(name_or_uri.to_owned()).or_insert(host).clone())
     }
 
+    /// Lets go of a host: its connections close once nobody holds it any more.
+    pub fn forget(&self, name_or_uri: &str) {
+        self.hosts_known().remove(name_or_uri);
+    }
+
     /// A host that the inventory does not have yet.
     pub fn stranger(&self, target: &Target) -> Host {
         Host::new(self.clone(), &unlisted(target.clone()))
@@ -189,14 +205,16 @@ impl Session {
     /// `unknown_host`.
     pub fn hosts(&self, patterns: &[String]) -> Result<Vec<Host>, Fault> {
         let patterns = if patterns.is_empty() { &self.0.settings.select } else { patterns };
-        let entries = inventory::select(self.inventory(), patterns)?;
+        let inventory = self.inventory();
+        let entries = inventory::select(&inventory, patterns)?;
         entries.into_iter().map(|entry| self.host(&entry.target.name)).collect()
     }
 
     fn unknown(&self, name: &str) -> Fault {
         let fault =
             Fault::new("unknown_host", format!("no host `{name}` in the inventory")).class(Class::Connect);
-        let known: Vec<&str> = self.inventory().hosts.keys().map(String::as_str).collect();
+        let inventory = self.inventory();
+        let known: Vec<&str> = inventory.hosts.keys().map(String::as_str).collect();
         match did_you_mean(name, known.iter().copied()) {
             Some(hint) => fault.hint(hint),
             None if known.is_empty() => fault.hint(format!(

@@ -46,6 +46,14 @@ impl Host {
         self.shell().exists(path).map_err(|error| self.shell_fault(error))
     }
 
+    /// The names in a directory, at most `most`, with a `/` behind directories.
+    ///
+    /// # Errors
+    /// Faults of the connection.
+    pub fn directory(&self, path: &str, most: usize) -> Result<Vec<String>, Fault> {
+        self.shell().list(path, most).map_err(|error| self.shell_fault(error))
+    }
+
     /// Writes a file: under a temporary name, synced, moved into place. `None` in a plan.
     ///
     /// # Errors

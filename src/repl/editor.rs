@@ -5,17 +5,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use nu_ansi_term::{Color, Style};
-use rustyline::completion::Completer;
 use rustyline::config::Behavior;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
-use rustyline::hint::Hinter;
 use rustyline::history::{FileHistory, History};
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{ColorMode, Config, Helper};
+use rustyline::{ColorMode, CompletionType, Config, ExternalPrinter};
 
+use super::assistant::Assistant;
 use super::leave::Leave;
-use super::{history, plain};
+use super::world::World;
+use super::{history, keys, plain};
 use crate::model::{Cancel, Fault};
 use crate::ops::Session;
 use crate::script::Runner;
@@ -31,6 +29,9 @@ pub(super) enum Read {
     End,
 }
 
+/// A longer list is shown only to who asks for it.
+const ASK_FROM: usize = 200;
+
 /// The editor with its history.
 pub(super) struct Editor {
     lines: rustyline::Editor<Assistant, FileHistory>,
@@ -44,6 +45,7 @@ pub(super) struct Editor {
 impl Editor {
     pub(super) fn new(
         runner: Rc<RefCell<Runner>>,
+        world: World,
         term: &Term,
         session: &Session,
         leave: Leave,
@@ -56,13 +58,17 @@ impl Editor {
             .map_err(broken)?
             .history_ignore_space(true)
             .auto_add_history(false)
+            .completion_type(CompletionType::List)
+            .completion_show_all_if_ambiguous(true)
+            .completion_prompt_limit(ASK_FROM)
             .color_mode(if term.stdout.colour { ColorMode::Enabled } else { ColorMode::Disabled })
             // `kvmsh > file`: the prompt is talk and must not get into the file.
             .behavior(if term.stdout.tty { Behavior::Stdio } else { Behavior::PreferTerm })
             .build();
         let entries = FileHistory::with_config(&config);
         let mut lines = rustyline::Editor::with_history(config, entries).map_err(broken)?;
-        lines.set_helper(Some(Assistant { runner }));
+        lines.set_helper(Some(Assistant::new(runner, world, term.stdout.colour)));
+        keys::bind(&mut lines);
         let history = load(&mut lines).inspect_err(|fault| ui::say(&format!("note: {fault}"))).ok();
         Ok(Self {
             lines,
@@ -74,8 +80,13 @@ impl Editor {
         })
     }
 
-    /// Reads one entry.
-    pub(super) fn read(&mut self, prompt: &str) -> Read {
+    /// What prints lines above the one that is being edited, from other threads.
+    pub(super) fn printer(&mut self) -> Option<impl ExternalPrinter + Send + use<>> {
+        (!self.dumb).then(|| self.lines.create_external_printer().ok()).flatten()
+    }
+
+    /// Reads one entry, of which this much is there already.
+    pub(super) fn read(&mut self, prompt: &str, begun: &str) -> Read {
         if self.leave.is_asked() {
             return Read::End;
         }
@@ -87,7 +98,7 @@ impl Editor {
         let styled = if self.colour { style.bold().paint(prompt).to_string() } else { prompt.to_owned() };
         let prompt = (prompt.to_owned(), styled);
         let leave = self.leave.clone();
-        match leave.editing(|| self.lines.readline(&prompt)) {
+        match leave.editing(|| self.lines.readline_with_initial(&prompt, (begun, ""))) {
             _ if leave.is_asked() => Read::End,
             Ok(text) => Read::Entry(text),
             Err(ReadlineError::Interrupted) => Read::Nothing,
@@ -95,8 +106,11 @@ impl Editor {
         }
     }
 
-    /// Adds an entry to the history; one that begins with a space is not kept.
+    /// Adds an entry to the history; one that begins with a space, or that has a secret in it, is not kept.
     pub(super) fn remember(&mut self, text: &str) {
+        if history::has_secret(text) {
+            return;
+        }
         let added = self.lines.add_history_entry(text.trim_end()).unwrap_or(false);
         if let (true, Some(path)) = (added, &self.history)
             && let Err(error) = self.lines.append_history(path)
@@ -115,36 +129,3 @@ fn load(lines: &mut rustyline::Editor<Assistant, FileHistory>) -> Result<PathBuf
     })?;
     Ok(path)
 }
-
-/// What the editor asks while a line is typed.
-struct Assistant {
-    runner: Rc<RefCell<Runner>>,
-}
-
-impl Assistant {
-    /// Whether Enter begins a new line; two empty ones end the entry anyway.
-    fn wants_more(&self, text: &str) -> bool {
-        let mut empty = text.rsplit('\n').take_while(|line| line.trim().is_empty());
-        let ended = text.contains('\n') && empty.nth(1).is_some();
-        !ended && self.runner.borrow().is_incomplete(text)
-    }
-}
-
-impl Validator for Assistant {
-    fn validate(&self, ctx: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if self.wants_more(ctx.input()) {
-            ValidationResult::Incomplete
-        } else {
-            ValidationResult::Valid(None)
-        })
-    }
-}
-
-impl Helper for Assistant {}
-impl Completer for Assistant {
-    type Candidate = String;
-}
-impl Hinter for Assistant {
-    type Hint = String;
-}
-impl Highlighter for Assistant {}

@@ -25,13 +25,14 @@ pub(super) fn choose(session: &Session) -> Greeting {
         [] if SOCKETS.iter().any(|socket| Path::new(socket).exists()) => (
             "local",
             "qemu:///system",
-            "The inventory has no hosts yet: `local` is this machine. Try local.domains(), help().",
+            "The inventory has no hosts yet: `local` is this machine. Try local.domains(), help(). \
+             Add a host: !kvmsh hosts add NAME ADDRESS, then :reload",
         ),
         [] => (
             "demo",
             "test:///default",
             "No inventory and no libvirt here: `demo` is a make-believe host (test:///default) to play with. \
-             Try demo.domains(), help().",
+             Try demo.domains(), help(). Add a host: !kvmsh hosts add NAME ADDRESS, then :reload",
         ),
         hosts => return Greeting { host: None, text: known(hosts) },
     };
@@ -46,6 +47,11 @@ fn known(hosts: &[Host]) -> String {
 }
 
 impl Greeting {
+    /// The line that a script needs to know the same host.
+    pub(super) fn prologue(&self) -> Option<String> {
+        self.host.as_ref().map(|(name, host)| format!("const {name} = host({:?});", host.uri()))
+    }
+
     /// A line or two.
     pub(super) fn lines(&self, term: &Term) -> Vec<String> {
         let width = term.width.unwrap_or(80).max(20);

@@ -44,6 +44,91 @@ fn make(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Names of what must not be written down.
+const SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "private_key",
+    "credential",
+];
+
+/// How secrets of well-known kinds begin, and programs that take one as an argument.
+const BEGINNINGS: &[&str] = &[
+    "private key-----",
+    "ghp_",
+    "github_pat_",
+    "glpat-",
+    "akia",
+    "xoxb-",
+    "xoxp-",
+    "sshpass",
+    "chpasswd",
+    "--password",
+    "eyjhbgci",
+];
+
+/// Whether a text carries a secret: a value under a telling name, a URL with a
+/// password, the value of a variable of the environment that holds one.
+pub(super) fn has_secret(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let in_environment = || {
+        std::env::vars_os().any(|(name, value)| {
+            let name = name.to_string_lossy().to_lowercase();
+            let value = value.to_string_lossy();
+            SECRETS.iter().any(|word| name.contains(word)) && value.len() >= 6 && text.contains(&*value)
+        })
+    };
+    BEGINNINGS.iter().any(|word| lower.contains(word))
+        || SECRETS
+            .iter()
+            .any(|word| lower.match_indices(word).any(|(at, _)| is_given(&lower[at + word.len()..])))
+        || ["pw", "pwd", "pass"].iter().any(|word| short_name(&lower, word))
+        || has_url_password(&lower)
+        || in_environment()
+}
+
+/// Whether a literal follows a name: `: "x"`, `= 'x'`, `("root", "x")`, `=x`.
+fn is_given(rest: &str) -> bool {
+    let rest = rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '"' || c == '\'');
+    let rest = rest.trim_start();
+    let Some(value) = rest.strip_prefix([':', '=', '(']) else { return false };
+    let call = rest.starts_with('(');
+    let value = value.trim_start();
+    let mut literals = value.split(['"', '\'', '`']);
+    let before = literals.next().unwrap_or_default();
+    let literal = literals.next().is_some_and(|literal| !literal.is_empty());
+    if call {
+        return literal && !before.contains(')');
+    }
+    // Without quotes, in a command line: `TOKEN=abc`.
+    let bare = rest.starts_with('=') && value.starts_with(|c: char| c.is_alphanumeric());
+    (before.is_empty() && literal) || (bare && rest.starts_with("=") && !rest[1..].starts_with([' ', '=']))
+}
+
+/// `pw = "x"`: short names count only as whole words.
+fn short_name(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let part = |c: char| c.is_alphanumeric();
+        let whole = !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part);
+        let rest = text[at + word.len()..].trim_start_matches(['"', '\'']).trim_start();
+        let value = rest.strip_prefix([':', '=']).map(str::trim_start);
+        whole && value.is_some_and(|value| value.starts_with(['"', '\'', '`']))
+    })
+}
+
+/// `scheme://user:password@host`
+fn has_url_password(text: &str) -> bool {
+    text.match_indices("://").any(|(at, _)| {
+        let authority = text[at + 3..].split(['/', '"', '\'', ' ']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +144,36 @@ mod tests {
         make(&path).unwrap();
         assert_eq!(mode(&path), 0o600);
         assert_eq!(std::fs::read(&path).unwrap(), FORMAT);
+    }
+
+    #[test]
+    fn secrets_are_known_and_talk_of_them_is_not() {
+        for text in [
+            "set(#{password: \"hunter2\"})",
+            "let db_password = 'x';",
+            "curl -H token=abc",
+            "d.set_user_password(\"root\", \"x\")",
+            "<graphics passwd='x'/>",
+            "let pw = \"x\"",
+            "host(\"qemu+tcp://me:x@h/system\")",
+            "#{ \"api_key\": \"x\" }",
+            "run(\"sshpass -p x ssh h\")",
+            "write(\"k\", \"-----BEGIN OPENSSH PRIVATE KEY-----\")",
+            "let t = \"ghp_abcdefghij\"",
+        ] {
+            assert!(has_secret(text), "{text}");
+        }
+        for text in [
+            "let password = env(\"PASSWORD\");",
+            "d.password",
+            "token == other",
+            "host(\"qemu+ssh://root@h/system\")",
+            "help(\"secret\")",
+            "let passes = 3;",
+            "host(\"h2-a\").pwd",
+            "qemu+ssh://root@[::1]:22/system",
+        ] {
+            assert!(!has_secret(text), "{text}");
+        }
     }
 }

@@ -36,6 +36,11 @@ impl Leave {
         self.0.asked.load(Ordering::SeqCst)
     }
 
+    /// Whether a line is being edited now.
+    pub(super) fn is_editing(&self) -> bool {
+        self.0.editing.load(Ordering::SeqCst)
+    }
+
     /// Calls `read` so that a signal can end it.
     pub(super) fn editing<T>(&self, read: impl FnOnce() -> T) -> T {
         self.0.editing.store(true, Ordering::SeqCst);

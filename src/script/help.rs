@@ -1,14 +1,18 @@
 //! What `help()` knows: one index built from the engine's own metadata, so that
 //! nothing can drift. Suggestions in errors come from it too.
 
+mod choice;
 mod entry;
 mod page;
+mod related;
 mod wrap;
 
 use std::collections::HashSet;
 
 use rhai::{Engine, NativeCallContext};
 
+pub use choice::Choice;
+pub(super) use choice::of_items;
 pub(super) use entry::type_word;
 pub use entry::{Entry, Kind, Origin};
 pub(super) use page::set_width;
@@ -71,6 +75,12 @@ impl Index {
             entry.object.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(object))
         };
         self.entries.iter().filter(of)
+    }
+
+    /// The options of a function: by its table, or, of a script's function, by the
+    /// paragraph of its documentation that begins with `Options:`.
+    pub fn options(&self, entry: &Entry) -> Vec<Choice> {
+        choice::options(self, entry)
     }
 
     /// The object of this name in any case.

@@ -4,19 +4,26 @@
 //! `ops`, converts. Its doc comment is what `help()` shows.
 
 mod bind;
+mod complete;
+mod definitions;
 mod diagnose;
 mod engine;
 mod error;
 mod help;
 mod incomplete;
+mod ink;
 mod isolate;
 mod line;
 mod modules;
 mod options;
+mod refine;
 mod runner;
 mod show;
 mod tables;
+mod tokens;
 
+pub use complete::{Candidate, Completion, Live, Named, World};
 pub(crate) use help::wrap;
-pub use help::{Entry, Index, Kind, Origin, Topic};
+pub use help::{Choice, Entry, Index, Kind, Origin, Topic};
+pub use ink::Ink;
 pub use runner::{End, Runner, Source};

@@ -9,6 +9,7 @@ use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Share
 
 use super::isolate::{self, Mark};
 use crate::model::Fault;
+use crate::model::suggest::did_you_mean;
 
 /// The standard library, built into the binary.
 pub(super) const STDLIB: &[(&str, &str)] = &[
@@ -24,7 +25,10 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
 
 /// The texts of all scripts of a run, by name, for carets in errors.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Texts(Arc<Mutex<HashMap<String, (String, Vec<Mark>)>>>);
+pub(super) struct Texts(Arc<Mutex<HashMap<String, Kept>>>);
+
+/// A script, and what isolating it has moved.
+type Kept = (String, Vec<Mark>);
 
 impl Texts {
     pub(super) fn keep(&self, name: &str, text: &str) {
@@ -79,8 +83,9 @@ impl Modules {
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .ok_or_else(|| {
                     let known: Vec<&str> = STDLIB.iter().map(|(name, _)| *name).collect();
-                    Fault::new("no_module", format!("the standard library has no module {path}"))
-                        .hint(format!("it has: {}", known.join(", ")))
+                    let hint = did_you_mean(path, known.iter().copied());
+                    Fault::new("no_module", format!("the standard library has no module `{path}`"))
+                        .hint(hint.unwrap_or_else(|| format!("it has: {}", known.join(", "))))
                 });
         }
         let beside = source.map(Path::new).filter(|s| s.is_file()).and_then(Path::parent);

@@ -4,29 +4,34 @@ use std::time::Duration;
 
 use rhai::{Array, Dynamic, ImmutableString, Map};
 
+pub(super) mod keys;
+
 use super::error::{Outcome, misuse};
+use crate::model::suggest::did_you_mean;
 use crate::model::{Bytes, Fault};
+pub(super) use keys::Keys;
 
 /// An option map all of whose keys are known.
 pub(super) struct Options {
     function: &'static str,
-    known: &'static [&'static str],
+    known: &'static Keys,
     map: Map,
 }
 
 impl Options {
     /// Takes a map; fails at once on a key that is not among `known`.
-    pub(super) fn new(function: &'static str, known: &'static [&'static str], map: Map) -> Outcome<Self> {
+    pub(super) fn new(known: &'static Keys, map: Map) -> Outcome<Self> {
+        debug_assert!(keys::ALL.iter().any(|one| std::ptr::eq(*one, known)), "{known:?} is not listed");
         for key in map.keys() {
-            if !known.contains(&key.as_str()) {
-                return Err(unknown_key(function, key, known).into());
+            if !known.keys.iter().any(|one| one.name == key) {
+                return Err(unknown_key(known, key).into());
             }
         }
-        Ok(Self { function, known, map })
+        Ok(Self { function: known.function, known, map })
     }
 
     fn take(&self, key: &'static str) -> Option<&Dynamic> {
-        debug_assert!(self.known.contains(&key), "{key} is not declared");
+        debug_assert!(self.known.keys.iter().any(|one| one.name == key), "{key} is not declared");
         self.map.get(key).filter(|value| !value.is_unit())
     }
 
@@ -52,6 +57,22 @@ impl Options {
             Some(text) => Ok(Some(text.to_string())),
             None => Err(self.wrong(key, "a text", value)),
         }
+    }
+
+    /// One of the words that it may be.
+    pub(super) fn word(&self, key: &'static str) -> Outcome<Option<String>> {
+        let word = self.text(key)?;
+        let words = match self.known.keys.iter().find(|one| one.name == key).map(|one| one.holds) {
+            Some(keys::Holds::Word(words)) => words,
+            _ => return Ok(word),
+        };
+        if let Some(word) = word.as_deref().filter(|word| !words.contains(word)) {
+            let message = format!("{}: option `{key}` cannot be `{word}`", self.function);
+            let near = did_you_mean(word, words.iter().copied());
+            let fault = Fault::new("invalid_arg", message);
+            return Err(fault.hint(near.unwrap_or_else(|| format!("it is {}", words.join(", ")))).into());
+        }
+        Ok(word)
     }
 
     /// A whole number that is not negative.
@@ -81,15 +102,12 @@ impl Options {
     }
 }
 
-fn unknown_key(function: &str, key: &str, known: &[&str]) -> Fault {
-    let fault = Fault::new("unknown_option", format!("{function} has no option `{key}`"));
-    let near = known.iter().map(|k| (strsim::damerau_levenshtein(k, key), k)).min();
-    match near {
-        Some((distance, near)) if distance <= 2.max(key.len() / 3) => {
-            fault.hint(format!("did you mean `{near}`?"))
-        }
-        _ if known.is_empty() => fault.hint("it takes no options"),
-        _ => fault.hint(format!("its options are: {}", known.join(", "))),
+fn unknown_key(known: &Keys, key: &str) -> Fault {
+    let fault = Fault::new("unknown_option", format!("{} has no option `{key}`", known.function));
+    let names: Vec<&str> = known.keys.iter().map(|one| one.name).collect();
+    match did_you_mean(key, names.iter().copied()) {
+        Some(hint) => fault.hint(hint),
+        None => fault.hint(format!("its options are: {}", names.join(", "))),
     }
 }
 

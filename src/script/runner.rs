@@ -1,12 +1,19 @@
 //! Running scripts and lines.
 
-use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, Module, Scope};
+use std::cell::{OnceCell, RefCell};
+use std::ops::Range;
+use std::rc::Rc;
+
+use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, FnPtr, Module, Scope};
 
 use super::bind::Exit;
+use super::complete::{Completion, Look, World};
 use super::engine::{Lookup, Printer};
-use super::help::{self, Index};
+use super::help::{self, Index, Kind};
+use super::ink::{self, Callable, Ink};
 use super::modules::{Modules, Texts};
-use super::{diagnose, engine, incomplete, line, show};
+use super::tokens::Token;
+use super::{definitions, diagnose, engine, incomplete, line, refine, show, tokens};
 use crate::model::{Data, Diagnosis};
 use crate::ops::{Host, Session};
 
@@ -36,6 +43,10 @@ pub struct Runner {
     scope: Scope<'static>,
     texts: Texts,
     modules: Modules,
+    /// The index, made when the prompt first needs it after a line.
+    known: OnceCell<(Index, Callable)>,
+    /// The text whose tokens were asked for last.
+    last: RefCell<(String, Rc<Vec<Token>>)>,
 }
 
 impl std::fmt::Debug for Runner {
@@ -60,7 +71,15 @@ impl Runner {
         let modules = Modules::new(texts.clone());
         let printer = Printer::new(session);
         let engine = engine::build(session, modules.clone(), lookup, &printer);
-        Self { engine, printer, scope: Scope::new(), texts, modules }
+        Self {
+            engine,
+            printer,
+            scope: Scope::new(),
+            texts,
+            modules,
+            known: OnceCell::new(),
+            last: RefCell::default(),
+        }
     }
 
     /// A runner for lines at the prompt: `it` is the last result, `last_error` the last error.
@@ -93,6 +112,9 @@ impl Runner {
         let result = self.compile(source).and_then(|ast| {
             let result = self.engine.eval_ast_with_scope::<Dynamic>(&mut self.scope, &ast);
             line::keep_functions(&mut self.engine, &mut self.scope, &ast);
+            if ast.has_functions() || source.text.contains("import") {
+                self.known.take();
+            }
             let failed_at = result.as_ref().err().map(|error| error.position());
             line::keep_imports(&mut self.engine, &ast, failed_at);
             if let Ok(value) = &result {
@@ -116,6 +138,24 @@ impl Runner {
         self.scope.contains(name)
     }
 
+    /// Whether a name is that of a free function that can be called without
+    /// arguments, and no variable hides it.
+    pub fn runs_alone(&self, name: &str) -> bool {
+        let variable = self.scope.iter_raw().filter(|(known, ..)| *known == name).last();
+        // A function of an earlier line is a constant of its own name as well.
+        let hidden = variable.is_some_and(|(_, _, value)| {
+            value.read_lock::<FnPtr>().is_none_or(|function| function.fn_name() != name)
+        });
+        !hidden
+            && self.known().0.own().any(|entry| {
+                entry.name == name
+                    && entry.kind == Kind::Function
+                    && entry.object.is_none()
+                    && entry.module.is_none()
+                    && entry.parameters.is_empty()
+            })
+    }
+
     /// Sets how wide the pages of `help()` are.
     pub fn set_width(&self, columns: usize) {
         help::set_width(columns);
@@ -131,14 +171,84 @@ impl Runner {
             Ok(_) => Vec::new(),
             Err(error) => {
                 let error = Box::new(EvalAltResult::ErrorParsing(*error.0, error.1));
-                vec![diagnose::diagnose(&self.engine, error, &source.name, &self.texts)]
+                vec![self.diagnose(source, error)]
             }
         }
+    }
+
+    /// Whether a text is code, whatever it would do.
+    pub fn is_code(&self, text: &str) -> bool {
+        self.engine.compile_with_scope(&self.scope, text).is_ok()
+    }
+
+    /// Whether a text is one expression, which could stand behind `let x =`.
+    pub fn is_expression(&self, text: &str) -> bool {
+        let whole = format!("let it = {};", text.trim().trim_end_matches(';'));
+        let one = |ast: AST| ast.statements().len() == 1 && !ast.has_functions();
+        self.engine.compile_with_scope(&self.scope, whole).is_ok_and(one)
+    }
+
+    /// The functions that a text defines: names, numbers of parameters, and where they stand.
+    pub fn functions_in(&self, text: &str) -> Vec<(String, usize, Range<usize>)> {
+        tokens::functions(&tokens::tokens(&self.engine, text))
+    }
+
+    /// Modules that were imported are read again.
+    pub fn forget(&mut self) {
+        self.modules.forget_files();
+        self.known.take();
+    }
+
+    /// Files for the Rhai language server, by name.
+    pub fn definitions(&self) -> Vec<(String, String)> {
+        definitions::files(&self.engine)
     }
 
     /// Everything that can be called, with its documentation.
     pub fn index(&self) -> Index {
         Index::new(&self.engine, None)
+    }
+
+    /// How a line that is being typed could go on at the cursor; asks nobody.
+    pub fn complete(&self, line: &str, at: usize, world: &dyn World) -> Completion {
+        self.look(|look| look.complete(line, at, world))
+    }
+
+    /// The forms of the function whose arguments are being typed at the end of
+    /// the text, and which argument that is.
+    pub fn calling(&self, text: &str) -> Option<(Vec<String>, usize)> {
+        self.look(|look| look.calling(text))
+    }
+
+    /// What the parts of a text are; what is between them is space.
+    pub fn inks(&self, text: &str) -> Vec<(Range<usize>, Ink)> {
+        ink::inks(&self.tokens(text), &self.known().1, |name| self.scope.contains(name))
+    }
+
+    /// The brackets that belong together, one of which is at the cursor.
+    pub fn bracket_pair(&self, text: &str, cursor: usize) -> Option<(usize, usize)> {
+        ink::pair(&self.tokens(text), cursor)
+    }
+
+    /// The tokens of a text; of the one before as well, since several ask at each key.
+    fn tokens(&self, text: &str) -> Rc<Vec<Token>> {
+        let mut last = self.last.borrow_mut();
+        if last.0 != text {
+            *last = (text.to_owned(), Rc::new(tokens::tokens(&self.engine, text)));
+        }
+        last.1.clone()
+    }
+
+    fn known(&self) -> &(Index, Callable) {
+        self.known.get_or_init(|| {
+            let index = self.index();
+            let callable = Callable::of(&index);
+            (index, callable)
+        })
+    }
+
+    fn look<T>(&self, with: impl FnOnce(&Look<'_>) -> T) -> T {
+        with(&Look { engine: &self.engine, scope: &self.scope, index: &self.known().0 })
     }
 
     /// Whether the parser wants more lines.
@@ -180,7 +290,9 @@ impl Runner {
     }
 
     fn diagnose(&self, source: &Source, error: Box<EvalAltResult>) -> Diagnosis {
-        diagnose::diagnose(&self.engine, error, &source.name, &self.texts)
+        let mut diagnosis = diagnose::diagnose(&self.engine, error, &source.name, &self.texts);
+        self.look(|look| refine::refine(look, &mut diagnosis));
+        diagnosis
     }
 }
 
@@ -198,7 +310,11 @@ fn exit_code(error: &EvalAltResult) -> Option<u8> {
 /// positions stay right.
 fn without_shebang(text: &str) -> std::borrow::Cow<'_, str> {
     match text.strip_prefix("#!") {
-        Some(rest) => format!("//{rest}").into(),
+        // `///` would begin documentation.
+        Some(rest) => match rest.strip_prefix('/') {
+            Some(rest) => format!("// {rest}").into(),
+            None => format!("//{rest}").into(),
+        },
         None => text.into(),
     }
 }

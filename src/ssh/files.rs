@@ -10,6 +10,9 @@ use super::flow::{Collect, Feed, Flow};
 use super::{OUTPUT_LIMIT, Shell};
 use crate::gate::Permit;
 
+/// How long listing a directory may take.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
@@ -71,6 +74,18 @@ pub struct Written {
 const WRITE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
 impl Shell {
+    /// The names in a directory, at most `most`, with a `/` behind directories;
+    /// none where there is no such directory. A relative path begins in the home directory.
+    ///
+    /// # Errors
+    /// As [`Shell::run`].
+    pub fn list(&self, path: &str, most: usize) -> Result<Vec<String>, Error> {
+        let path = if path.is_empty() { "." } else { path };
+        let probe = Probe::script(include_str!("scripts/list.sh"), [path, &most.to_string()]);
+        let output = self.probe(&probe.timeout(LIST_TIMEOUT))?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().map(ToOwned::to_owned).collect())
+    }
+
     /// The contents of a file (also of those in /proc and /sys), at most `limit` bytes.
     ///
     /// # Errors

@@ -56,6 +56,23 @@ fn everything_public_opens_with_one_short_sentence() {
 }
 
 #[test]
+fn every_option_is_known_and_explained() {
+    let index = runner().index();
+    let mut count = 0;
+    for entry in own(&index) {
+        let takes = entry.parameters.iter().any(|(name, kind)| {
+            matches!(name.as_str(), "options" | "filter" | "details") && matches!(kind.as_str(), "map" | "")
+        });
+        let options = index.options(entry);
+        assert!(!takes || !options.is_empty(), "nobody says which options {} takes", entry.call());
+        count += options.len();
+        let bare = options.iter().filter(|one| entry.module.is_none() && one.doc.len() < 8);
+        none("options without an explanation", bare.map(|one| format!("{}: {}", entry.call(), one.name)));
+    }
+    assert!(count > 60, "only {count} options");
+}
+
+#[test]
 fn examples_are_code_on_one_line_and_run() {
     let index = runner().index();
     let mut runner = runner();
@@ -73,6 +90,8 @@ fn examples_are_code_on_one_line_and_run() {
             }
         }
     }
+    let missing = own(&index).filter(|entry| entry.module.is_none() && entry.examples().next().is_none());
+    none("no example", missing.map(Entry::call));
     assert!(count > 60, "only {count} examples");
     none("examples that fail", failed.into_iter());
 }

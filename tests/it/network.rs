@@ -18,6 +18,9 @@ const LONG: Duration = Duration::from_secs(240);
 /// How long a change may wait for its confirmation in these tests.
 const CONFIRM: u64 = 40;
 
+/// The same for changes that are to fail: long enough for bond and bridge to come up on a slow node.
+const FAIL: u64 = 25;
+
 const NODE: &str = "h2-a";
 const CARDS: [&str; 4] = ["--slave", "enp2s0", "--slave", "enp3s0"];
 

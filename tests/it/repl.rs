@@ -17,9 +17,9 @@ const LIMIT_MS: u64 = 15_000;
 /// Ctrl-C has to be done with by then.
 const SOON: Duration = Duration::from_secs(1);
 
-struct Prompt(PtySession);
+pub struct Prompt(pub PtySession);
 
-fn command(home: &Path, args: &[&str]) -> Command {
+pub fn command(home: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kvmsh"));
     command
         .args(args)
@@ -34,7 +34,7 @@ fn command(home: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn home() -> TempDir {
+pub fn home() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir_all(home.path().join("config/kvmsh")).unwrap();
     // With a host there is nothing that depends on whether this machine has libvirt.
@@ -47,40 +47,40 @@ fn home() -> TempDir {
 }
 
 impl Prompt {
-    fn spawn(command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
         let options = Options::new().timeout_ms(Some(LIMIT_MS)).strip_ansi_escape_codes(true);
         Self(spawn_with_options(command, options).unwrap())
     }
 
-    fn open(home: &TempDir) -> Self {
+    pub fn open(home: &TempDir) -> Self {
         let mut prompt = Self::spawn(command(home.path(), &[]));
         prompt.shows("kvmsh> ");
         prompt
     }
 
-    fn types(&mut self, text: &str) -> &mut Self {
+    pub fn types(&mut self, text: &str) -> &mut Self {
         self.0.send(text).unwrap();
         self.0.flush().unwrap();
         self
     }
 
-    fn line(&mut self, text: &str) -> &mut Self {
+    pub fn line(&mut self, text: &str) -> &mut Self {
         self.types(&format!("{text}\r"))
     }
 
     /// Waits until this has been written; returns what was written before it.
     #[track_caller]
-    fn shows(&mut self, text: &str) -> String {
+    pub fn shows(&mut self, text: &str) -> String {
         self.0.exp_string(text).unwrap_or_else(|error| panic!("waited for {text:?}: {error}"))
     }
 
-    fn control(&mut self, key: char) -> &mut Self {
+    pub fn control(&mut self, key: char) -> &mut Self {
         self.0.send_control(key).unwrap();
         self
     }
 
     #[track_caller]
-    fn ends_with(&mut self, code: i32) -> String {
+    pub fn ends_with(&mut self, code: i32) -> String {
         let last = self.0.exp_eof().unwrap();
         match self.0.process().wait().unwrap() {
             WaitStatus::Exited(_, got) => assert_eq!(got, code, "{last}"),
@@ -134,7 +134,7 @@ fn an_error_shows_its_entry_and_a_caret_and_stays_at_hand() {
     let mut prompt = Prompt::open(&home);
     prompt.line("let lab = host(\"lab\");");
     prompt.line("lab.domain(\"tset\").state").shows("error[no_domain]");
-    prompt.shows("--> repl[2]:1:5");
+    prompt.shows("--> repl[2]:1:12");
     prompt.shows("^^^^^^");
     prompt.shows("did you mean `test`?");
     prompt.line("\"<\" + last_error.code + \">\"").shows("<no_domain>");
@@ -145,6 +145,9 @@ fn an_error_shows_its_entry_and_a_caret_and_stays_at_hand() {
 fn ctrl_c_clears_the_line_and_interrupts_what_runs() {
     let home = home();
     let mut prompt = Prompt::open(&home);
+    // What is typed right behind a Ctrl-C is lost with the line: nothing may be painted in between.
+    prompt.shows("up: lab");
+    prompt.shows("kvmsh> ");
     prompt.types("exit(9) // never entered").control('c').shows("kvmsh> ");
     for endless in ["loop {}", "sleep(60)", "while true { try { sleep(60) } catch {} }"] {
         prompt.line(&format!("print(\"g\" + \"o\"); {endless}")).shows("\ngo");

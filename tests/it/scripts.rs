@@ -27,11 +27,11 @@ fn every_mistake_has_its_place_and_a_way_out() {
     fails("h.domian(\"test\")", "no_function", 3, &["domian", "did you mean `domain`"]);
     fails("host(1).name", "no_function", 1, &["`host` cannot be called with (number)"]);
     fails("h.domain(\"test\").shutdown(\"soon\")", "no_function", 18, &["shutdown"]);
-    fails("h.domains(#{nmae: 1})", "unknown_option", 3, &["`nmae`", "did you mean `name`?"]);
-    fails("h.domains(#{name: 1})", "invalid_arg", 3, &["`name` must be a text, not the number 1"]);
+    fails("h.domains(#{nmae: 1})", "unknown_option", 13, &["`nmae`", "did you mean `name`?"]);
+    fails("h.domains(#{name: 1})", "invalid_arg", 13, &["`name` must be a text, not the number 1"]);
     fails("h.nmae", "no_property", 3, &["a Host has no property `nmae`"]);
     fails("hh.name", "no_variable", 1, &["there is no variable `hh`"]);
-    fails("h.domain(\"tset\")", "no_domain", 3, &["domain tset", "did you mean `test`?"]);
+    fails("h.domain(\"tset\")", "no_domain", 10, &["domain tset", "did you mean `test`?"]);
     fails("import \"std/evacute\" as e;", "no_module", 8, &["std/evacuate"]);
     fails("import \"mine\" as m;", "no_module", 8, &["mine.rhai", "No such file"]);
     fails("throw #{code: \"mine\", message: \"no\", hint: \"do\"};", "mine", 1, &["no", "help: do"]);

@@ -20,6 +20,8 @@ pub struct Custom {
     pub before: Vec<Argv>,
     /// Run after the files were replaced.
     pub run: Vec<Argv>,
+    /// Run when it is undone, with the new files still in place.
+    pub undo_first: Vec<Argv>,
     /// Run when it is undone, after the files are back.
     pub undo: Vec<Argv>,
     /// Links that it makes.
@@ -31,7 +33,7 @@ pub struct Custom {
 impl Custom {
     /// What it comes to on a host.
     pub(super) fn work(&self, host: &Host, look: &Look) -> Result<Work, Fault> {
-        let commands = self.before.iter().chain(&self.run).chain(&self.undo);
+        let commands = self.before.iter().chain(&self.run).chain(&self.undo_first).chain(&self.undo);
         if let Some(word) = commands.flatten().find(|word| word.contains('\n') || word.contains('\0')) {
             return Err(Fault::new(
                 "bad_argument",
@@ -70,6 +72,7 @@ impl Custom {
             edits,
             pre: self.before.clone(),
             post: self.run.clone(),
+            undo_pre: self.undo_first.clone(),
             undo_post: self.undo.clone(),
             links,
             expect,

@@ -287,13 +287,21 @@ bring_back() {
             *) ip link set dev "$link" down ;;
         esac
     done <"$U/all-links"
+    # What was given to a link that was there before.
+    ip -o addr show scope global | while read -r _ dev _ address _; do
+        grep -q "^[0-9]*: ${dev}[@:]" "$U/all-links" || continue
+        grep -q "^[0-9]*: $dev .* $address " "$U/addresses" && continue
+        echo "+ by hand: no $address on $dev"
+        ip addr del "$address" dev "$dev"
+    done
     while read -r _ dev _ address _; do
         [ -e "/sys/class/net/$dev" ] || continue
         [ -z "$(ip -o addr show dev "$dev" to "$address")" ] || continue
         echo "+ by hand: $address on $dev"
         ip addr add "$address" dev "$dev"
     done <"$U/addresses"
-    sed 's/ linkdown//; s/ dead//' "$U/routes" | while IFS= read -r route; do
+    # Flags that ip prints and does not look for.
+    sed 's/ linkdown//; s/ dead//; s/ onlink//' "$U/routes" | while IFS= read -r route; do
         case $route in *'proto kernel'* | *'proto ra'*) continue ;; esac
         family=-4
         case $route in *:*) family=-6 ;; esac
@@ -301,7 +309,7 @@ bring_back() {
         ip "$family" route show $route 2>/dev/null | grep -q . && continue
         echo "+ by hand: route $route"
         # shellcheck disable=SC2086
-        ip "$family" route replace $route
+        ip "$family" route replace $route || ip "$family" route replace $route onlink
     done
     # Who remembers another hardware address for ours learns the right one now.
     command -v arping >/dev/null || return 0

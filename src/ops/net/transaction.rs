@@ -255,6 +255,7 @@ struct Status {
     applied: bool,
     different: Vec<String>,
     log: Vec<String>,
+    undo_log: Vec<String>,
 }
 
 impl Status {
@@ -269,7 +270,8 @@ impl Status {
                 "reason" => status.reason = value,
                 "applied" => status.applied = true,
                 "different" => status.different.push(value),
-                "apply.log" | "undo.log" => status.log.push(value),
+                "apply.log" => status.log.push(value),
+                "undo.log" => status.undo_log.push(value),
                 _ => {}
             }
         }
@@ -460,7 +462,7 @@ impl Watch<'_> {
                 format!("the change was undone, but for {}: {why}", status.different.join(", ")),
             )
             .hint("look at these files; /var/lib/kvmsh/network/undone has what they were")
-            .because(status.log.join("\n"));
+            .because(status.undo_log.join("\n"));
         }
         // A while after a link came up again, a gateway or a cable may still be on its way.
         let expect = super::expect::Expect::unchanged(self.before);

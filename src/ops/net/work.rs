@@ -190,10 +190,21 @@ pub(super) fn take_back(look: &Look, owner: Owner, names: &[String]) -> Result<W
         let deletions = drop.iter().map(|name| argv(["ip", "link", "delete", name]));
         work.post.splice(1..1, deletions);
     }
-    work.title = format!("without {}", drop.join(", "));
+    work.title = format!("removal of {}", drop.join(", "));
     work.expect = Expect::without(look, &drop);
+    // A card that nobody configures any more is switched off.
+    work.expect.carriers.retain(|link| !touched.contains(link) || is_configured(owner, &files, link));
     work.drop = drop;
     Ok(work)
+}
+
+fn is_configured(owner: Owner, files: &Files, name: &str) -> bool {
+    match owner {
+        Owner::Ifupdown => ifupdown::configured(files).iter().any(|(iface, _, _)| iface == name),
+        Owner::Netplan => {
+            netplan::configured(files).is_ok_and(|all| all.iter().any(|(iface, _)| iface == name))
+        }
+    }
 }
 
 fn record_makes(record: &Record, name: &str) -> bool {
@@ -226,9 +237,7 @@ fn compose(look: &Look, owner: Owner, base: &Files, files: &Files, touched: &[St
     let mut work = Work { edits: edits.collect(), netplan: owner == Owner::Netplan, ..Work::default() };
     match owner {
         Owner::Ifupdown => {
-            let has = |files: &Files, name: &str| {
-                ifupdown::configured(files).iter().any(|(iface, _, _)| iface == name)
-            };
+            let has = |files: &Files, name: &str| is_configured(owner, files, name);
             let ifup = |name: &String| argv(["timeout", "60", "ifup", name]);
             for name in bottom_up.iter().rev() {
                 if look.ifstate.contains(name) {
@@ -253,9 +262,7 @@ fn compose(look: &Look, owner: Owner, base: &Files, files: &Files, touched: &[St
             let made = |name: &&String| {
                 look.link(name).is_some_and(|link| matches!(link.kind.as_str(), "bond" | "bridge" | "vlan"))
             };
-            let stay = |name: &&String| {
-                netplan::configured(files).is_ok_and(|all| all.iter().any(|(n, _)| n == *name))
-            };
+            let stay = |name: &&String| is_configured(owner, files, name);
             let anew: Vec<Argv> = bottom_up
                 .iter()
                 .rev()

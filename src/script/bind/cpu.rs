@@ -66,6 +66,8 @@ pub(super) mod functions {
     /// An array of `#{name, usable, deprecated}`, for KVM where the host has it, else for emulation; `usable` is `()` where libvirt does not know.
     ///
     /// Errors: `no_support` for drivers without domain capabilities.
+    ///
+    /// Example: `try { host("test:///default").cpu.models } catch (e) { e.code }`
     #[rhai_fn(get = "models", return_raw, pure)]
     pub fn models(cpu: &mut Cpu) -> Outcome<Array> {
         let row = |model: crate::xml::host::UsableModel| {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map};
+use rhai::{Dynamic, Map};
 
-use super::super::error::Outcome;
-use super::super::options::Options;
+use super::super::error::{Outcome, ScriptFault};
+use super::super::options::{Options, keys};
 use super::super::show;
-use super::{at, host_of, int};
+use super::{ArrayOf, at, host_of, int};
 use crate::libvirt::{StatsGroup, UndefineOptions, XmlKind};
 use crate::model::Fault;
 use crate::ops::{Domain as OpsDomain, Host, transfer};
@@ -110,7 +110,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").domain("test").disks`
     #[rhai_fn(get = "disks", return_raw, pure)]
-    pub fn disks(domain: &mut Domain) -> Outcome<Array> {
+    pub fn disks(domain: &mut Domain) -> Outcome<ArrayOf<Map>> {
         Ok(domain.hardware()?.disks.iter().map(show::disk).collect())
     }
 
@@ -120,7 +120,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").domain("test").nics`
     #[rhai_fn(get = "nics", return_raw, pure)]
-    pub fn nics(domain: &mut Domain) -> Outcome<Array> {
+    pub fn nics(domain: &mut Domain) -> Outcome<ArrayOf<Map>> {
         Ok(domain.hardware()?.nics.iter().map(show::nic).collect())
     }
 
@@ -128,7 +128,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").domain("test").snapshots`
     #[rhai_fn(get = "snapshots", return_raw, pure)]
-    pub fn snapshots(domain: &mut Domain) -> Outcome<Array> {
+    pub fn snapshots(domain: &mut Domain) -> Outcome<ArrayOf<String>> {
         Ok(domain.snapshots()?.into_iter().map(Dynamic::from).collect())
     }
 
@@ -159,6 +159,8 @@ pub(super) mod functions {
     /// throttle}`: seconds, bytes, bytes per second; `kind` is `"none"` where none runs.
     ///
     /// Errors: `no_support` for drivers without jobs.
+    ///
+    /// Example: `try { host("test:///default").domain("test").job.kind } catch (e) { e.code }`
     #[rhai_fn(get = "job", return_raw, pure)]
     pub fn job(domain: &mut Domain) -> Outcome<Map> {
         Ok(show::job(&domain.job(false)?))
@@ -167,6 +169,8 @@ pub(super) mod functions {
     /// The last job that ended, as `job`; after a migration the target has it.
     ///
     /// Errors: `no_support` for drivers without jobs.
+    ///
+    /// Example: `try { host("test:///default").domain("test").last_job.kind } catch (e) { e.code }`
     #[rhai_fn(get = "last_job", return_raw, pure)]
     pub fn last_job(domain: &mut Domain) -> Outcome<Map> {
         Ok(show::job(&domain.job(true)?))
@@ -189,6 +193,8 @@ pub(super) mod functions {
     }
 
     /// Sets whether it starts with the host.
+    ///
+    /// Example: `plan(|| { let guest = host("test:///default").domain("test"); guest.autostart = true; })`
     #[rhai_fn(set = "autostart", return_raw, pure)]
     pub fn set_autostart(ctx: NativeCallContext<'_>, domain: &mut Domain, on: bool) -> Outcome<()> {
         Ok(at(&ctx, || domain.set_autostart(on))?)
@@ -197,6 +203,8 @@ pub(super) mod functions {
     /// Starts it; one that runs is left alone.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").start())`
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn start(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.start(false))?)
@@ -204,18 +212,20 @@ pub(super) mod functions {
 
     /// As `start()`, with options.
     ///
-    /// Options: `paused` (its processors do not run yet).
-    ///
     /// Errors: what libvirt says; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").start(#{paused: true}))`
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn start_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
-        let paused = Options::new("start", &["paused"], options)?.flag("paused")?;
+        let paused = Options::new(&keys::START, options)?.flag("paused")?;
         Ok(at(&ctx, || domain.start(paused))?)
     }
 
     /// Asks the guest to shut down and waits until it has, at most 60 s.
     ///
     /// Errors: `shutdown_timeout` when it still runs then.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").shutdown())`
     #[rhai_fn(name = "shutdown", return_raw, pure)]
     pub fn shutdown(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         shutdown_within(ctx, domain, SHUTDOWN_SECONDS)
@@ -224,6 +234,8 @@ pub(super) mod functions {
     /// Asks the guest to shut down and waits at most `seconds`; 0 does not wait.
     ///
     /// Errors: `shutdown_timeout` when it still runs then.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").shutdown(120))`
     #[rhai_fn(name = "shutdown", return_raw, pure)]
     pub fn shutdown_within(ctx: NativeCallContext<'_>, domain: &mut Domain, seconds: i64) -> Outcome<()> {
         let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
@@ -233,6 +245,8 @@ pub(super) mod functions {
     /// Asks the guest to reboot.
     ///
     /// Errors: `operation_invalid` when it does not run.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").reboot())`
     #[rhai_fn(name = "reboot", return_raw, pure)]
     pub fn reboot(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.reboot())?)
@@ -241,6 +255,8 @@ pub(super) mod functions {
     /// The reset button: the guest is not asked.
     ///
     /// Errors: `operation_invalid` when it does not run.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").reset())`
     #[rhai_fn(name = "reset", return_raw, pure)]
     pub fn reset(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.reset())?)
@@ -251,6 +267,8 @@ pub(super) mod functions {
     /// One that is off is left alone.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").destroy())`
     #[rhai_fn(name = "destroy", return_raw, pure)]
     pub fn destroy(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.destroy(false))?)
@@ -258,12 +276,12 @@ pub(super) mod functions {
 
     /// As `destroy()`, with options.
     ///
-    /// Options: `graceful` (only if QEMU ends on SIGTERM, so that it can flush its caches).
-    ///
     /// Errors: what libvirt says; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").destroy(#{graceful: true}))`
     #[rhai_fn(name = "destroy", return_raw, pure)]
     pub fn destroy_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
-        let graceful = Options::new("destroy", &["graceful"], options)?.flag("graceful")?;
+        let graceful = Options::new(&keys::DESTROY, options)?.flag("graceful")?;
         Ok(at(&ctx, || domain.destroy(graceful))?)
     }
 
@@ -280,6 +298,8 @@ pub(super) mod functions {
     /// Lets its processors run again.
     ///
     /// Errors: `operation_invalid` when it is not paused.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").resume())`
     #[rhai_fn(name = "resume", return_raw, pure)]
     pub fn resume(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.resume())?)
@@ -288,6 +308,8 @@ pub(super) mod functions {
     /// Removes its definition; disks stay, and one that runs goes on until it stops.
     ///
     /// Errors: `operation_invalid` when it has snapshots or a saved memory image.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").undefine())`
     #[rhai_fn(name = "undefine", return_raw, pure)]
     pub fn undefine(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         undefine_with(ctx, domain, Map::new())
@@ -295,13 +317,12 @@ pub(super) mod functions {
 
     /// As `undefine()`, with options.
     ///
-    /// Options, each `false` by default, say what goes with it: `managed_save`, `snapshots` (their records),
-    /// `nvram` (its UEFI variables).
-    ///
     /// Errors: what libvirt says; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").undefine(#{nvram: true}))`
     #[rhai_fn(name = "undefine", return_raw, pure)]
     pub fn undefine_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
-        let options = Options::new("undefine", &["managed_save", "snapshots", "nvram"], options)?;
+        let options = Options::new(&keys::UNDEFINE, options)?;
         let options = UndefineOptions {
             managed_save: options.flag("managed_save")?,
             snapshots_metadata: options.flag("snapshots")?,
@@ -313,6 +334,8 @@ pub(super) mod functions {
     /// Aborts its running job, for instance a migration.
     ///
     /// Errors: `operation_invalid` when there is none.
+    ///
+    /// Example: `plan(|| host("test:///default").domain("test").abort_job())`
     #[rhai_fn(name = "abort_job", return_raw, pure)]
     pub fn abort_job(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
         Ok(at(&ctx, || domain.abort_job())?)
@@ -323,12 +346,18 @@ pub(super) mod functions {
     /// `target`: a Host or its name. Returns an array of Errors, empty if nothing would.
     ///
     /// Errors: faults of the connections.
+    ///
+    /// Example: `try { host("test:///default").domain("test").preflight("h2-b") } catch (e) { e.code }`
     #[rhai_fn(name = "preflight", return_raw, pure)]
-    pub fn preflight(ctx: NativeCallContext<'_>, domain: &mut Domain, target: Dynamic) -> Outcome<Array> {
+    pub fn preflight(
+        ctx: NativeCallContext<'_>,
+        domain: &mut Domain,
+        target: Dynamic,
+    ) -> Outcome<ArrayOf<ScriptFault>> {
         let target = host_of(&ctx, "preflight", &target)?;
         let plan = transfer::plan(std::slice::from_ref(domain), &[target], &Default::default())?;
         let reasons = plan.blocked.into_iter().flat_map(|blocked| blocked.reasons);
-        Ok(reasons.map(|fault| Dynamic::from(super::super::ScriptFault { fault })).collect())
+        Ok(reasons.map(|fault| Dynamic::from(ScriptFault { fault })).collect())
     }
 
     /// Moves it to another host, live if it runs, after a preflight.
@@ -337,6 +366,8 @@ pub(super) mod functions {
     /// downtime_ms}`, or `()` in a plan.
     ///
     /// Errors: every blocker; what went wrong, and where the guest runs now.
+    ///
+    /// Example: `try { host("test:///default").domain("test").migrate("h2-b") } catch (e) { e.code }`
     #[rhai_fn(name = "migrate", return_raw, pure)]
     pub fn migrate(ctx: NativeCallContext<'_>, domain: &mut Domain, target: Dynamic) -> Outcome<Dynamic> {
         migrate_with(ctx, domain, target, Map::new())
@@ -344,11 +375,9 @@ pub(super) mod functions {
 
     /// As `migrate(target)`, with options.
     ///
-    /// Options: `bandwidth` (a size per second, for instance `"100MiB"`), `auto_converge`, `post_copy`, `connections`
-    /// (multifd), `copy_storage`, `max_downtime_ms` (libvirt: 300), `rename`, `migrate_uri`, `keep_source`, `transient`,
-    /// `timeout` (seconds).
-    ///
     /// Errors: as `migrate(target)`; `unknown_option`.
+    ///
+    /// Example: `try { host("test:///default").domain("test").migrate("h2-b", #{auto_converge: true}) } catch (e) { e.code }`
     #[rhai_fn(name = "migrate", return_raw, pure)]
     pub fn migrate_with(
         ctx: NativeCallContext<'_>,
@@ -357,7 +386,7 @@ pub(super) mod functions {
         options: Map,
     ) -> Outcome<Dynamic> {
         let target = host_of(&ctx, "migrate", &target)?;
-        let options = super::super::moves::migrate_options("migrate", options)?;
+        let options = super::super::moves::migrate_options(options)?;
         let report = at(&ctx, || super::super::moves::migrate_one(domain, &target, &options))?;
         Ok(report.map_or(Dynamic::UNIT, |report| show::report(&report)))
     }

@@ -165,6 +165,8 @@ pub(super) mod functions {
     }
 
     /// Ends the script, or leaves the prompt, with exit code 0.
+    ///
+    /// Example: `if args.len() > 9 { exit() }`
     #[rhai_fn(name = "exit", return_raw)]
     pub fn exit_well() -> Outcome<()> {
         exit(0)
@@ -307,6 +309,8 @@ pub(super) mod functions {
     /// Asks yes or no at the terminal; `--yes` answers yes.
     ///
     /// Errors: `not_confirmed` (exit 4) where nobody is there to answer.
+    ///
+    /// Example: `try { if confirm("Go on?") { "yes" } } catch (e) { e.code }`
     #[rhai_fn(name = "confirm", return_raw)]
     pub fn confirm(ctx: NativeCallContext<'_>, question: &str) -> Outcome<bool> {
         Ok(session(&ctx)?.confirm(question)?)
@@ -314,17 +318,16 @@ pub(super) mod functions {
 
     /// Throws an error that `catch` sees and that decides the exit code.
     ///
-    /// `kind`: `"failed"` (exit code 1), `"usage"` (2), `"connect"` (3), `"refused"` (4) or `"partial"` (5). `details` may have
-    /// `code`, `message`, `hint`, `host`, `object`.
+    /// `kind`: `"failed"` (exit code 1), `"usage"` (2), `"connect"` (3), `"refused"` (4) or `"partial"` (5).
     ///
     /// Errors: the one it makes; `invalid_arg` for another kind.
     ///
     /// Example: `try { fail("refused", #{message: "no"}) } catch (e) { e.message }`
     #[rhai_fn(name = "fail", return_raw)]
     pub fn fail(kind: &str, details: Map) -> Outcome<()> {
-        use super::super::super::options::Options;
+        use super::super::super::options::{Options, keys};
         use crate::model::Class;
-        let details = Options::new("fail", &["code", "message", "hint", "host", "object"], details)?;
+        let details = Options::new(&keys::FAIL, details)?;
         let class = match kind {
             "failed" => Class::Failed,
             "usage" => Class::Usage,

@@ -1,11 +1,11 @@
 //! Hosts, arguments, sizes.
 
+use rhai::Dynamic;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic};
 
 use super::super::error::{Outcome, misuse};
 use super::super::options::{size as size_of, texts};
-use super::{array, int, session};
+use super::{ArrayOf, array, int, session};
 use crate::model::Bytes;
 use crate::ops::Host as OpsHost;
 
@@ -30,7 +30,7 @@ pub(super) mod functions {
     ///
     /// Example: `hosts().len()`
     #[rhai_fn(name = "hosts", return_raw)]
-    pub fn hosts(ctx: NativeCallContext<'_>) -> Outcome<Array> {
+    pub fn hosts(ctx: NativeCallContext<'_>) -> Outcome<ArrayOf<Host>> {
         Ok(array(session(&ctx)?.hosts(&[])?))
     }
 
@@ -42,7 +42,7 @@ pub(super) mod functions {
     ///
     /// Example: `try { hosts("h2-*") } catch (err) { err.code }`
     #[rhai_fn(name = "hosts", return_raw)]
-    pub fn hosts_matching(ctx: NativeCallContext<'_>, patterns: Dynamic) -> Outcome<Array> {
+    pub fn hosts_matching(ctx: NativeCallContext<'_>, patterns: Dynamic) -> Outcome<ArrayOf<Host>> {
         let patterns = texts("hosts", &patterns)?;
         Ok(array(session(&ctx)?.hosts(&patterns)?))
     }

@@ -1,13 +1,13 @@
 //! Hosts.
 
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, FnPtr, Map};
+use rhai::{Dynamic, FnPtr, Map};
 use std::time::{Duration, Instant};
 
 use super::super::error::{Outcome, misuse};
-use super::super::options::Options;
+use super::super::options::{Options, keys};
 use super::super::show;
-use super::{array, at, int, session};
+use super::{ArrayOf, array, at, int, session};
 use crate::libvirt::{Hypervisor, StatsGroup};
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 use wildmatch::WildMatch;
@@ -128,34 +128,25 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").domains().len()`
     #[rhai_fn(name = "domains", return_raw, pure)]
-    pub fn domains(host: &mut Host) -> Outcome<Array> {
+    pub fn domains(host: &mut Host) -> Outcome<ArrayOf<Domain>> {
         Ok(array(host.domains()?))
     }
 
     /// The domains that match.
     ///
-    /// `filter`: `#{state, name}`, both optional: a state in virsh's words (`"running"`, `"shut off"`, …), a name or glob.
-    ///
     /// Errors: `invalid_arg` for what is no state.
     ///
     /// Example: `host("test:///default").domains(#{state: "running", name: "t*"})`
     #[rhai_fn(name = "domains", return_raw, pure)]
-    pub fn domains_matching(host: &mut Host, filter: Map) -> Outcome<Array> {
-        let filter = Options::new("domains", &["state", "name"], filter)?;
+    pub fn domains_matching(host: &mut Host, filter: Map) -> Outcome<ArrayOf<Domain>> {
+        let filter = Options::new(&keys::DOMAINS, filter)?;
         let name = filter.text("name")?.map(|glob| WildMatch::new(&glob));
-        let state = filter.text("state")?;
+        let state = filter.word("state")?;
         let mut domains = host.domains()?;
         if let Some(name) = name {
             domains.retain(|domain| name.matches(domain.name()));
         }
         if let Some(state) = state {
-            let words = ["running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended"];
-            if !words.contains(&state.as_str()) {
-                return Err(misuse(format!(
-                    "domains: `{state}` is no state; states are {}",
-                    words.join(", ")
-                )));
-            }
             let rows = host.domain_rows()?;
             let matching: std::collections::HashSet<String> =
                 rows.into_iter().filter(|row| row.state.word() == state).map(|row| row.name).collect();
@@ -167,6 +158,8 @@ pub(super) mod functions {
     /// Defines a domain from XML, or changes the definition of the one with its name and UUID.
     ///
     /// Errors: what libvirt says of the XML.
+    ///
+    /// Example: `plan(|| host("test:///default").define("<domain type='test'><name>x</name><memory>1024</memory><os><type>hvm</type></os></domain>"))`
     #[rhai_fn(name = "define", return_raw, pure)]
     pub fn define(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Domain> {
         Ok(at(&ctx, || host.define(xml))?)
@@ -175,6 +168,8 @@ pub(super) mod functions {
     /// Starts a transient domain from XML: it is gone when it stops.
     ///
     /// Errors: what libvirt says of the XML.
+    ///
+    /// Example: `plan(|| host("test:///default").create("<domain type='test'><name>x</name><memory>1024</memory><os><type>hvm</type></os></domain>"))`
     #[rhai_fn(name = "create", return_raw, pure)]
     pub fn create(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Domain> {
         Ok(at(&ctx, || host.create(xml))?)
@@ -194,13 +189,15 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").pools()`
     #[rhai_fn(name = "pools", return_raw, pure)]
-    pub fn pools(host: &mut Host) -> Outcome<Array> {
+    pub fn pools(host: &mut Host) -> Outcome<ArrayOf<Pool>> {
         Ok(array(host.pools()?))
     }
 
     /// Defines a storage pool from XML, or a directory pool from `#{name, path}`; does not start it.
     ///
     /// Errors: what libvirt says of the XML; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").define_pool(#{name: "images", path: "/srv/images"}))`
     #[rhai_fn(name = "define_pool", return_raw, pure)]
     pub fn define_pool(ctx: NativeCallContext<'_>, host: &mut Host, xml_or_map: Dynamic) -> Outcome<Pool> {
         let xml = match xml_or_map.clone().try_cast::<Map>() {
@@ -209,7 +206,7 @@ pub(super) mod functions {
                 .map_err(|kind| misuse(format!("define_pool takes XML or a map, not {kind}")))?
                 .to_string(),
             Some(map) => {
-                let map = Options::new("define_pool", &["name", "path", "type"], map)?;
+                let map = Options::new(&keys::DEFINE_POOL, map)?;
                 if let Some(kind) = map.text("type")?.filter(|kind| kind != "dir") {
                     return Err(misuse(format!(
                         "define_pool: a map makes pools of type dir; write {kind} pools as XML"
@@ -239,7 +236,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").networks()`
     #[rhai_fn(name = "networks", return_raw, pure)]
-    pub fn networks(host: &mut Host) -> Outcome<Array> {
+    pub fn networks(host: &mut Host) -> Outcome<ArrayOf<Network>> {
         Ok(array(host.networks()?))
     }
 
@@ -248,6 +245,8 @@ pub(super) mod functions {
     /// Does not start it.
     ///
     /// Errors: what libvirt says of the XML; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").define_network(#{name: "lan", bridge: "br0"}))`
     #[rhai_fn(name = "define_network", return_raw, pure)]
     pub fn define_network(
         ctx: NativeCallContext<'_>,
@@ -260,7 +259,7 @@ pub(super) mod functions {
                 .map_err(|kind| misuse(format!("define_network takes XML or a map, not {kind}")))?
                 .to_string(),
             Some(map) => {
-                let map = Options::new("define_network", &["name", "bridge"], map)?;
+                let map = Options::new(&keys::DEFINE_NETWORK, map)?;
                 let need = |key: &'static str| {
                     map.text(key)?.ok_or_else(|| misuse(format!("define_network: `{key}` is missing")))
                 };
@@ -274,6 +273,8 @@ pub(super) mod functions {
     /// The volume at a path, in whichever running pool.
     ///
     /// Errors: `no_storage_volume`.
+    ///
+    /// Example: `try { host("test:///default").volume("/default-pool/disk.qcow2").capacity } catch (e) { e.code }`
     #[rhai_fn(name = "volume", return_raw, pure)]
     pub fn volume(host: &mut Host, path: &str) -> Outcome<Volume> {
         Ok(host.volume(path)?)
@@ -285,7 +286,7 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").stats()[0].name`
     #[rhai_fn(name = "stats", return_raw, pure)]
-    pub fn stats(host: &mut Host) -> Outcome<Array> {
+    pub fn stats(host: &mut Host) -> Outcome<ArrayOf<Map>> {
         let rows = host.stats_connection()?.stats(&StatsGroup::ALL).map_err(crate::model::Fault::from)?;
         Ok(rows
             .into_iter()
@@ -308,12 +309,12 @@ pub(super) mod functions {
 
     /// The domain capabilities XML.
     ///
-    /// Options: `emulator`, `arch`, `machine`, `type` (`"kvm"`, `"qemu"`).
-    ///
     /// Errors: `no_support` for drivers without them.
+    ///
+    /// Example: `try { host("test:///default").domain_capabilities(#{arch: "x86_64"}).len() } catch (e) { e.code }`
     #[rhai_fn(name = "domain_capabilities", return_raw, pure)]
     pub fn domain_capabilities(host: &mut Host, options: Map) -> Outcome<String> {
-        let options = Options::new("domain_capabilities", &["emulator", "arch", "machine", "type"], options)?;
+        let options = Options::new(&keys::DOMAIN_CAPABILITIES, options)?;
         let of = Hypervisor {
             emulator: options.text("emulator")?.unwrap_or_default(),
             arch: options.text("arch")?.unwrap_or_default(),
@@ -325,17 +326,16 @@ pub(super) mod functions {
 
     /// Calls `f` with each lifecycle event until it returns `false`.
     ///
-    /// The event is `#{domain, uuid, event, detail}`. `filter`: `#{domain, event, timeout}`: a name or glob,
-    /// `"started"`, `"stopped"`, …, and seconds after which it ends. Returns the number of events.
+    /// The event is `#{domain, uuid, event, detail}`. Returns the number of events.
     ///
     /// Errors: `connection_lost` when the daemon is gone.
     ///
     /// Example: `host("test:///default").events(#{timeout: 0.01}, |e| print(e.domain))`
     #[rhai_fn(name = "events", return_raw, pure)]
     pub fn events(ctx: NativeCallContext<'_>, host: &mut Host, filter: Map, f: FnPtr) -> Outcome<i64> {
-        let filter = Options::new("events", &["domain", "event", "timeout"], filter)?;
+        let filter = Options::new(&keys::HOST_EVENTS, filter)?;
         let name = filter.text("domain")?.map(|glob| WildMatch::new(&glob));
-        let kind = filter.text("event")?;
+        let kind = filter.word("event")?;
         let limit = filter.seconds("timeout")?;
         let cancel = session(&ctx)?.cancel().clone();
         let fault = |error: crate::libvirt::Error| crate::model::Fault::from(error).on_host(host.name());

@@ -6,7 +6,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Map};
 
 use super::super::error::{Outcome, misuse};
-use super::super::options::{Options, texts, type_word};
+use super::super::options::{Options, keys, texts, type_word};
 use super::{array, at, session};
 use crate::ops::{Acquaintance, Host, Pin};
 use crate::ssh::{Accepted, KeyState, OwnKey};
@@ -36,6 +36,8 @@ pub(super) mod functions {
     /// `#{fingerprint, kind, known}`; `known`: `"yes"`, `"no"`, `"changed"` or `"revoked"`. Logs in nowhere.
     ///
     /// Errors: faults of the connection; `local_host` for this machine itself.
+    ///
+    /// Example: `try { host("test:///default").host_key.known } catch (e) { e.code }`
     #[rhai_fn(get = "host_key", return_raw, pure)]
     pub fn host_key(host: &mut Host) -> Outcome<Map> {
         let key = host.host_key()?;
@@ -57,9 +59,11 @@ pub(super) mod functions {
     /// An unknown key is shown and asked about at the terminal. Option: `fingerprint` (`"SHA256:…"`), which the host must have then.
     ///
     /// Errors: `host_key_unknown` (exit 4), `host_key_changed`, `host_key_revoked`, `local_host`, faults of the connection.
+    ///
+    /// Example: `try { plan(|| host("test:///default").introduce(#{})) } catch (e) { e.code }`
     #[rhai_fn(name = "introduce", return_raw, pure)]
     pub fn introduce(ctx: NativeCallContext<'_>, host: &mut Host, options: Map) -> Outcome<bool> {
-        let options = Options::new("introduce", &["fingerprint"], options)?;
+        let options = Options::new(&keys::INTRODUCE, options)?;
         let fingerprint = options.text("fingerprint")?;
         Ok(at(&ctx, || host.introduce(fingerprint.as_deref(), PIN))?)
     }
@@ -70,9 +74,11 @@ pub(super) mod functions {
     /// `id_ed25519`, `id_ecdsa`, `id_rsa`, else the agent's first; `path` is `()` for a key that only the agent has.
     ///
     /// Errors: `own_key` for a key file that cannot be used.
+    ///
+    /// Example: `try { host("test:///default").own_key(#{}) } catch (e) { e.code }`
     #[rhai_fn(name = "own_key", return_raw, pure)]
     pub fn own_key(host: &mut Host, options: Map) -> Outcome<Dynamic> {
-        let options = Options::new("own_key", &["identity"], options)?;
+        let options = Options::new(&keys::OWN_KEY, options)?;
         let identity = options.text("identity")?;
         Ok(maybe_key(host.own_key(identity.as_deref().map(Path::new))?))
     }
@@ -82,6 +88,8 @@ pub(super) mod functions {
     /// At a terminal `ssh-keygen` asks for a passphrase; elsewhere the key has none.
     ///
     /// Errors: `own_key`.
+    ///
+    /// Example: `try { plan(|| host("test:///default").make_own_key()) } catch (e) { e.code }`
     #[rhai_fn(name = "make_own_key", return_raw, pure)]
     pub fn make_own_key(ctx: NativeCallContext<'_>, host: &mut Host) -> Outcome<Dynamic> {
         Ok(maybe_key(at(&ctx, || host.make_own_key())?))
@@ -92,6 +100,8 @@ pub(super) mod functions {
     /// `key`: from `own_key`.
     ///
     /// Errors: faults of the connection.
+    ///
+    /// Example: `try { host("test:///default").accepts(#{path: (), line: "ssh-ed25519 AAAA"}) } catch (e) { e.code }`
     #[rhai_fn(name = "accepts", return_raw, pure)]
     pub fn accepts(host: &mut Host, key: Map) -> Outcome<String> {
         let line = text_of("accepts", &key, "line")?;
@@ -109,6 +119,8 @@ pub(super) mod functions {
     /// The same host, logged in to with a password alone; only this handle and its copies use it.
     ///
     /// Nothing prints or stores the password. Jump hosts are still logged in to with keys.
+    ///
+    /// Example: `host("test:///default").with_password(env("PASSWORD") ?? "").name`
     #[rhai_fn(name = "with_password", pure)]
     pub fn with_password(host: &mut Host, password: &str) -> Host {
         host.with_password(password)
@@ -130,6 +142,8 @@ pub(super) mod functions {
     /// it may be asked), the account's key pairs without passphrase as `#{path, line}`, the host's keys as `type base64`.
     ///
     /// Errors: `host_keys` when the key that the host shows is not on its disk; faults of the connection.
+    ///
+    /// Example: `try { host("test:///default").account } catch (e) { e.code }`
     #[rhai_fn(get = "account", return_raw, pure)]
     pub fn account(host: &mut Host) -> Outcome<Map> {
         let account = host.account()?;
@@ -170,12 +184,16 @@ pub(super) mod functions {
     /// one of the keys with options that restrict it. Every byte that was there stays.
     ///
     /// Errors: `keys_not_taken`, `authorized_keys` (exit 4) when sshd would not read the file, with its reason.
+    ///
+    /// Example: `try { plan(|| host("test:///default").authorize([])) } catch (e) { e.code }`
     #[rhai_fn(name = "authorize", return_raw, pure)]
     pub fn authorize(ctx: NativeCallContext<'_>, host: &mut Host, keys: Array) -> Outcome<Map> {
         authorize_coming(ctx, host, keys, Array::new())
     }
 
     /// As `authorize(keys)`; `coming` describes keys that a plan cannot know yet, and counts only there.
+    ///
+    /// Example: `try { plan(|| host("test:///default").authorize([], ["h2-b"])) } catch (e) { e.code }`
     #[rhai_fn(name = "authorize", return_raw, pure)]
     pub fn authorize_coming(
         ctx: NativeCallContext<'_>,
@@ -198,6 +216,8 @@ pub(super) mod functions {
     /// `others`: an array of `#{names, keys, port}`, with keys as `account.host_keys` has them.
     ///
     /// Errors: `known_hosts` (exit 4) when another key is known for one of the names.
+    ///
+    /// Example: `try { plan(|| host("test:///default").know([])) } catch (e) { e.code }`
     #[rhai_fn(name = "know", return_raw, pure)]
     pub fn know(ctx: NativeCallContext<'_>, host: &mut Host, others: Array) -> Outcome<bool> {
         let mut known = Vec::new();
@@ -205,7 +225,7 @@ pub(super) mod functions {
             let Some(map) = other.read_lock::<Map>() else {
                 return Err(misuse(format!("know takes maps, not {}", type_word(other))));
             };
-            let map = Options::new("know", &["names", "keys", "port"], map.clone())?;
+            let map = Options::new(&keys::KNOW, map.clone())?;
             let list = |key| map.value(key).map_or(Ok(Vec::new()), |value| texts("know", value));
             let port = map.count("port")?.unwrap_or(22);
             let names = list("names")?.into_iter();
@@ -220,9 +240,11 @@ pub(super) mod functions {
     /// Option: `user` (`"root"`), `port` (22). Keys, known hosts and configuration are those of the account there.
     ///
     /// Errors: faults of the connection to this host.
+    ///
+    /// Example: `try { host("test:///default").reaches("127.0.0.1", #{port: 1}) } catch (e) { e.code }`
     #[rhai_fn(name = "reaches", return_raw, pure)]
     pub fn reaches(host: &mut Host, address: &str, options: Map) -> Outcome<Dynamic> {
-        let options = Options::new("reaches", &["user", "port"], options)?;
+        let options = Options::new(&keys::REACHES, options)?;
         let user = options.text("user")?.unwrap_or_else(|| "root".to_owned());
         let port = u16::try_from(options.count("port")?.unwrap_or(22))
             .map_err(|_| misuse("reaches: a port is at most 65535"))?;

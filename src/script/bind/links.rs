@@ -8,7 +8,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 
 use super::super::error::{Outcome, misuse};
-use super::super::options::{Options, texts, type_word};
+use super::super::options::{Keys, Options, keys, texts, type_word};
 use super::{array, at, int};
 use crate::model::{Addresses, Addressing, Bond, Bridge, Fault, IfName};
 use crate::netconf::Link;
@@ -73,42 +73,16 @@ fn addresses(function: &str, options: &Options) -> Outcome<Addressing> {
 }
 
 fn link_of(function: &'static str, spec: &Dynamic) -> Outcome<Link> {
-    const BOND: &[&str] = &[
-        "kind",
-        "name",
-        "slaves",
-        "mode",
-        "miimon",
-        "primary",
-        "lacp_rate",
-        "xmit_hash_policy",
-        "mtu",
-        "address",
-        "gateway",
-        "nameservers",
-    ];
-    const BRIDGE: &[&str] = &[
-        "kind",
-        "name",
-        "ports",
-        "vlan",
-        "stp",
-        "forward_delay",
-        "mtu",
-        "address",
-        "gateway",
-        "nameservers",
-    ];
     let Some(map) = spec.clone().try_cast::<Map>() else {
         return Err(misuse(format!("{function} takes maps, not {}", type_word(spec))));
     };
     let kind = map.get("kind").and_then(|kind| kind.clone().into_string().ok()).unwrap_or_default();
     let known = match kind.as_str() {
-        "bond" => BOND,
-        "bridge" => BRIDGE,
+        "bond" => &keys::BOND,
+        "bridge" => &keys::BRIDGE,
         _ => return Err(misuse(format!("{function}: `kind` must be \"bond\" or \"bridge\""))),
     };
-    let options = Options::new(function, known, map)?;
+    let options = Options::new(known, map)?;
     let need = |key: &'static str| {
         options.text(key)?.ok_or_else(|| misuse(format!("{function}: `{key}` is missing")))
     };
@@ -162,8 +136,9 @@ fn link_of(function: &'static str, spec: &Dynamic) -> Outcome<Link> {
     }))
 }
 
-fn link_options(function: &'static str, options: Map) -> Outcome<LinkOptions> {
-    let options = Options::new(function, &["confirm_within", "force"], options)?;
+fn link_options(known: &'static Keys, options: Map) -> Outcome<LinkOptions> {
+    let function = known.function;
+    let options = Options::new(known, options)?;
     let mut wanted = LinkOptions { force: options.flag("force")?, ..LinkOptions::default() };
     if let Some(time) = options.seconds("confirm_within")? {
         let (least, most) = CONFIRM_WITHIN;
@@ -250,6 +225,8 @@ pub(super) mod functions {
     ///
     /// Errors: `network_owner` when it is looked after by something that kvmsh does not write files for, or by more than
     /// one, with what was found.
+    ///
+    /// Example: `try { host("test:///default").uplink.name } catch (e) { e.code }`
     #[rhai_fn(get = "uplink", return_raw, pure)]
     pub fn uplink(host: &mut Host) -> Outcome<Map> {
         let look = host.look_at_network()?;
@@ -278,6 +255,8 @@ pub(super) mod functions {
     ///
     /// Errors: `network_owner`, `network_refused`, `network_file`, `network_address_taken`, `network_pending` (exit 4,
     /// nothing touched); `network_undone` (a check failed, everything is as before); `network_lost`.
+    ///
+    /// Example: `try { plan(|| host("test:///default").set_links([#{kind: "bridge", name: "br0", ports: ["eth0"]}])) } catch (e) { e.code }`
     #[rhai_fn(name = "set_links", return_raw, pure)]
     pub fn set_links(ctx: NativeCallContext<'_>, host: &mut Host, links: Array) -> Outcome<Map> {
         set_links_with(ctx, host, links, Map::new())
@@ -285,7 +264,7 @@ pub(super) mod functions {
 
     /// As `set_links(links)`, with options.
     ///
-    /// Options: `confirm_within` (seconds, 90; 10 to 900), `force` (`false`: refuse what is unlikely to work).
+    /// Example: `try { plan(|| host("test:///default").set_links([], #{confirm_within: 60})) } catch (e) { e.code }`
     #[rhai_fn(name = "set_links", return_raw, pure)]
     pub fn set_links_with(
         ctx: NativeCallContext<'_>,
@@ -293,7 +272,7 @@ pub(super) mod functions {
         links: Array,
         options: Map,
     ) -> Outcome<Map> {
-        let options = link_options("set_links", options)?;
+        let options = link_options(&keys::SET_LINKS, options)?;
         let links: Vec<Link> = links.iter().map(|spec| link_of("set_links", spec)).collect::<Outcome<_>>()?;
         Ok(report_map(&at(&ctx, || host.set_links(&links, &options))?))
     }
@@ -304,6 +283,8 @@ pub(super) mod functions {
     /// there are left alone.
     ///
     /// Errors: as `set_links`; `network_refused` when a guest or another link is on one, or kvmsh has not set it up.
+    ///
+    /// Example: `try { plan(|| host("test:///default").remove_links(["br0"])) } catch (e) { e.code }`
     #[rhai_fn(name = "remove_links", return_raw, pure)]
     pub fn remove_links(ctx: NativeCallContext<'_>, host: &mut Host, names: Dynamic) -> Outcome<Map> {
         remove_links_with(ctx, host, names, Map::new())
@@ -311,7 +292,7 @@ pub(super) mod functions {
 
     /// As `remove_links(names)`, with options.
     ///
-    /// Options: `confirm_within` (seconds, 90; 10 to 900), `force` (`false`).
+    /// Example: `try { plan(|| host("test:///default").remove_links(["br0"], #{force: true})) } catch (e) { e.code }`
     #[rhai_fn(name = "remove_links", return_raw, pure)]
     pub fn remove_links_with(
         ctx: NativeCallContext<'_>,
@@ -319,7 +300,7 @@ pub(super) mod functions {
         names: Dynamic,
         options: Map,
     ) -> Outcome<Map> {
-        let options = link_options("remove_links", options)?;
+        let options = link_options(&keys::REMOVE_LINKS, options)?;
         let names =
             names_of("remove_links", Some(&names))?.iter().map(ToString::to_string).collect::<Vec<_>>();
         Ok(report_map(&at(&ctx, || host.remove_links(&names, &options))?))
@@ -327,13 +308,13 @@ pub(super) mod functions {
 
     /// Changes files and runs commands on the host so that it undoes all of it by itself unless the change is confirmed.
     ///
-    /// `f` gets a Transaction and says what to do with `write`, `remove`, `before`, `run`, `undo` and `expect`; nothing
+    /// `f` gets a Transaction and says what to do with `write`, `remove`, `before`, `run`, `undo_first`, `undo` and `expect`; nothing
     /// is done before it returns. Confirmed is what a new SSH connection finds in order: host key, machine-id, addresses,
     /// default routes, gateways that answered before, cables, and what `expect` names.
     ///
-    /// Options: `confirm_within` (seconds, 90; 10 to 900).
-    ///
     /// Errors: as `set_links`.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.run("true"); })) } catch (e) { e.code }`
     #[rhai_fn(name = "network_transaction", return_raw, pure)]
     pub fn network_transaction(
         ctx: NativeCallContext<'_>,
@@ -341,7 +322,7 @@ pub(super) mod functions {
         options: Map,
         f: FnPtr,
     ) -> Outcome<Map> {
-        let options = link_options("network_transaction", options)?;
+        let options = link_options(&keys::NETWORK_TRANSACTION, options)?;
         let transaction = super::Transaction::default();
         transaction.with(|custom| custom.title = "a script's change".to_owned());
         let _: Dynamic = f.call_within_context(&ctx, (transaction.clone(),))?;
@@ -350,18 +331,24 @@ pub(super) mod functions {
     }
 
     /// Names the transaction, for the plan, the journal and progress.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.title("a larger MTU"); t.run("true"); })) } catch (e) { e.code }`
     #[rhai_fn(name = "title", pure)]
     pub fn title(transaction: &mut Transaction, title: &str) {
         transaction.with(|custom| custom.title = title.lines().next().unwrap_or_default().to_owned());
     }
 
     /// Replaces a file, or makes it with mode 0644; undone, it is what it was, byte for byte.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.write("/etc/example", "x\n"); })) } catch (e) { e.code }`
     #[rhai_fn(name = "write", return_raw, pure)]
     pub fn write(transaction: &mut Transaction, path: &str, text: &str) -> Outcome<()> {
         put_file(transaction, path, Some(text.as_bytes().to_vec()))
     }
 
     /// Removes a file; undone, it is there again.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.remove("/etc/example"); })) } catch (e) { e.code }`
     #[rhai_fn(name = "remove", return_raw, pure)]
     pub fn remove(transaction: &mut Transaction, path: &str) -> Outcome<()> {
         put_file(transaction, path, None)
@@ -370,6 +357,8 @@ pub(super) mod functions {
     /// Runs a command before the files are replaced: a line for `sh`, or an array of a program and its arguments.
     ///
     /// A status other than 0 undoes everything.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.before(["test", "-d", "/etc"]); })) } catch (e) { e.code }`
     #[rhai_fn(name = "before", return_raw, pure)]
     pub fn before(transaction: &mut Transaction, command: Dynamic) -> Outcome<()> {
         let argv = argv_of("before", &command)?;
@@ -380,6 +369,8 @@ pub(super) mod functions {
     /// Runs a command after the files were replaced: a line for `sh`, or an array of a program and its arguments.
     ///
     /// A status other than 0 undoes everything.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.run(["sysctl", "--system"]); })) } catch (e) { e.code }`
     #[rhai_fn(name = "run", return_raw, pure)]
     pub fn run_after(transaction: &mut Transaction, command: Dynamic) -> Outcome<()> {
         let argv = argv_of("run", &command)?;
@@ -387,7 +378,19 @@ pub(super) mod functions {
         Ok(())
     }
 
+    /// Runs a command when the change is undone, while the new files are still in place: `ifdown` needs them.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.undo_first(["true"]); t.run("true"); })) } catch (e) { e.code }`
+    #[rhai_fn(name = "undo_first", return_raw, pure)]
+    pub fn undo_first(transaction: &mut Transaction, command: Dynamic) -> Outcome<()> {
+        let argv = argv_of("undo_first", &command)?;
+        transaction.with(|custom| custom.undo_first.push(argv));
+        Ok(())
+    }
+
     /// Runs a command when the change is undone, after the files are back.
+    ///
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.undo(["sysctl", "--system"]); })) } catch (e) { e.code }`
     #[rhai_fn(name = "undo", return_raw, pure)]
     pub fn undo(transaction: &mut Transaction, command: Dynamic) -> Outcome<()> {
         let argv = argv_of("undo", &command)?;
@@ -397,11 +400,10 @@ pub(super) mod functions {
 
     /// Says what must be true before the change is confirmed.
     ///
-    /// Keys: `address` (`"192.0.2.11/24"`, or an array), `gateway` (an address, or an array; it must answer),
-    /// `carrier` (interfaces that must have a link), `makes` (links that the change makes: deleted when it is undone), `gone`.
+    /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.expect(#{carrier: ["eth0"]}); })) } catch (e) { e.code }`
     #[rhai_fn(name = "expect", return_raw, pure)]
     pub fn expect(transaction: &mut Transaction, what: Map) -> Outcome<()> {
-        let what = Options::new("expect", &["address", "gateway", "carrier", "makes", "gone"], what)?;
+        let what = Options::new(&keys::EXPECT, what)?;
         let list = |key: &'static str| what.value(key).map_or(Ok(Vec::new()), |value| texts("expect", value));
         let bad = |text: &str, kind: &str| misuse(format!("expect: `{text}` is no {kind}"));
         let mut nets = Vec::new();

@@ -33,7 +33,7 @@ use rhai::{
 pub(super) use flow::Exit;
 
 use super::engine::Lookup;
-use super::error::{Outcome, ScriptFault, misuse};
+use super::error::{Outcome, misuse};
 use super::options::type_word;
 use crate::gate::{Origin, Scope};
 use crate::model::Fault;
@@ -92,6 +92,19 @@ fn domains_of(function: &str, array: &Array) -> Outcome<Vec<Domain>> {
             None => Err(misuse(format!("{function} takes an array of Domains, not {}", type_word(item)))),
         })
         .collect()
+}
+
+/// An `Array` all of whose items are of one type: `help()` and completion read it off the signature.
+pub type ArrayOf<T> = <T as Listed>::Array;
+
+/// What may be in an [`ArrayOf`].
+pub trait Listed {
+    /// Always an `Array`.
+    type Array;
+}
+
+impl<T> Listed for T {
+    type Array = Array;
 }
 
 /// An array of what implements `Into<Dynamic>` one by one.

@@ -4,42 +4,13 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Map};
 
 use super::super::error::{Outcome, ScriptFault, misuse};
-use super::super::options::{Options, type_word};
+use super::super::options::{Options, keys, type_word};
 use super::super::show;
 use super::{at, domains_of, host_of, session};
 use crate::model::{Bytes, Class, Fault, MigrateOptions, MigrateReport};
 use crate::ops::migrate::into_result;
 use crate::ops::transfer::{Limits, connect, expect_migrations, plan, run};
 use crate::ops::{Domain, Host};
-
-/// What concerns one guest.
-const MIGRATE: &[&str] = &[
-    "bandwidth",
-    "auto_converge",
-    "post_copy",
-    "connections",
-    "copy_storage",
-    "max_downtime_ms",
-    "rename",
-    "migrate_uri",
-    "keep_source",
-    "transient",
-    "timeout",
-];
-
-/// The same, and how many at a time.
-const TRANSFER: &[&str] = &[
-    "parallel",
-    "bandwidth",
-    "auto_converge",
-    "post_copy",
-    "connections",
-    "copy_storage",
-    "max_downtime_ms",
-    "keep_source",
-    "transient",
-    "timeout",
-];
 
 fn read(options: &Options) -> Outcome<MigrateOptions> {
     let connections = options.count("connections")?;
@@ -60,8 +31,8 @@ fn read(options: &Options) -> Outcome<MigrateOptions> {
 }
 
 /// Options of one migration.
-pub(super) fn migrate_options(function: &'static str, map: Map) -> Outcome<MigrateOptions> {
-    let options = Options::new(function, MIGRATE, map)?;
+pub(super) fn migrate_options(map: Map) -> Outcome<MigrateOptions> {
+    let options = Options::new(&keys::MIGRATE, map)?;
     Ok(MigrateOptions {
         rename: options.text("rename")?,
         migrate_uri: options.text("migrate_uri")?,
@@ -107,9 +78,10 @@ pub(super) mod functions {
     /// Checks every guest against every target (CPU, machine type, networks, bridges, files, shared storage,
     /// names, devices, snapshots, memory) and never plans more onto a target than its free memory.
     /// Returns `#{moves, blocked}`: `moves` for `transfer`; `blocked` an array of `#{domain, lacks_memory, reasons}`.
-    /// Options: `copy_storage`.
     ///
     /// Errors: faults of the connections.
+    ///
+    /// Example: `try { placement(host("test:///default").domains(), hosts(), #{}).moves } catch (e) { e.code }`
     #[rhai_fn(name = "placement", return_raw)]
     pub fn placement(
         ctx: NativeCallContext<'_>,
@@ -117,7 +89,7 @@ pub(super) mod functions {
         targets: Array,
         options: Map,
     ) -> Outcome<Map> {
-        let options = Options::new("placement", &["copy_storage"], options)?;
+        let options = Options::new(&keys::PLACEMENT, options)?;
         let options = MigrateOptions { copy_storage: options.flag("copy_storage")?, ..Default::default() };
         let domains = domains_of("placement", &domains)?;
         let targets =
@@ -150,12 +122,10 @@ pub(super) mod functions {
     /// After a Ctrl-C or `--timeout` the script has some seconds to tell what became of the guests; it can
     /// change nothing more, and ends with exit code 130 or 124.
     ///
-    /// Options: `parallel` (8, and at most 16 GiB of guests under way; with a number just that many), `bandwidth` (a size per second and guest, for instance `"100MiB"`), `auto_converge`,
-    /// `post_copy`, `connections` (multifd), `copy_storage`, `max_downtime_ms` (libvirt: 300), `keep_source`,
-    /// `transient`, `timeout` (seconds per guest).
+    /// Example: `transfer([], #{parallel: 4})`
     #[rhai_fn(name = "transfer", return_raw)]
     pub fn transfer(ctx: NativeCallContext<'_>, moves: Array, options: Map) -> Outcome<Array> {
-        let options = Options::new("transfer", TRANSFER, options)?;
+        let options = Options::new(&keys::TRANSFER, options)?;
         let limits = match options.count("parallel")? {
             // Who names a number means it.
             Some(n) => Limits { parallel: usize::try_from(n.clamp(1, 64)).unwrap_or(1), in_flight: None },
@@ -181,13 +151,10 @@ pub(super) mod functions {
     ///
     /// `hosts`: an array of Hosts or names. Never throws: what is wrong with a host is told where it is used.
     ///
-    /// Options: `migrations` (0): so many guests will soon move from the first of the hosts to the others at a
-    /// time; what that needs is opened in the background.
-    ///
     /// Example: `connect([host("test:///default")], #{})`
     #[rhai_fn(name = "connect", return_raw)]
     pub fn connect_now(ctx: NativeCallContext<'_>, hosts: Array, options: Map) -> Outcome<()> {
-        let options = Options::new("connect", &["migrations"], options)?;
+        let options = Options::new(&keys::CONNECT, options)?;
         let migrations = options.count("migrations")?.unwrap_or(0).min(64);
         let hosts = hosts.iter().map(|value| host_of(&ctx, "connect", value)).collect::<Outcome<Vec<_>>>()?;
         connect(&hosts);
@@ -196,24 +163,32 @@ pub(super) mod functions {
     }
 
     /// The guest.
+    ///
+    /// Example: `for move in [] { print(move.domain.name) }`
     #[rhai_fn(get = "domain", pure)]
     pub fn move_domain(one: &mut Move) -> Domain {
         one.domain.clone()
     }
 
     /// Where it goes.
+    ///
+    /// Example: `for move in [] { print(move.target.name) }`
     #[rhai_fn(get = "target", pure)]
     pub fn move_target(one: &mut Move) -> Host {
         one.target.clone()
     }
 
     /// Why there.
+    ///
+    /// Example: `for move in [] { print(move.why) }`
     #[rhai_fn(get = "why", pure)]
     pub fn move_why(one: &mut Move) -> String {
         one.why.clone()
     }
 
     /// Whether it moves live; otherwise its definition does.
+    ///
+    /// Example: `for move in [] { print(move.live) }`
     #[rhai_fn(get = "live", pure)]
     pub fn move_live(one: &mut Move) -> bool {
         one.live

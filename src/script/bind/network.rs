@@ -60,6 +60,8 @@ pub(super) mod functions {
     }
 
     /// Sets whether it starts with the host.
+    ///
+    /// Example: `plan(|| { let lan = host("test:///default").network("default"); lan.autostart = false; })`
     #[rhai_fn(set = "autostart", return_raw, pure)]
     pub fn set_network_autostart(ctx: NativeCallContext<'_>, network: &mut Network, on: bool) -> Outcome<()> {
         Ok(at(&ctx, || network.set_autostart(on))?)
@@ -76,6 +78,8 @@ pub(super) mod functions {
     /// Starts it; one that runs is left alone.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").network("default").start())`
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn network_start(ctx: NativeCallContext<'_>, network: &mut Network) -> Outcome<()> {
         Ok(at(&ctx, || network.start())?)
@@ -86,6 +90,8 @@ pub(super) mod functions {
     /// One that is stopped is left alone.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").network("default").stop())`
     #[rhai_fn(name = "stop", return_raw, pure)]
     pub fn network_stop(ctx: NativeCallContext<'_>, network: &mut Network) -> Outcome<()> {
         Ok(at(&ctx, || network.stop())?)
@@ -94,6 +100,8 @@ pub(super) mod functions {
     /// Removes its definition.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").network("default").undefine())`
     #[rhai_fn(name = "undefine", return_raw, pure)]
     pub fn network_undefine(ctx: NativeCallContext<'_>, network: &mut Network) -> Outcome<()> {
         Ok(at(&ctx, || network.undefine())?)

@@ -1,11 +1,11 @@
 //! Storage pools and volumes.
 
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map};
+use rhai::{Dynamic, Map};
 
 use super::super::error::{Outcome, misuse};
-use super::super::options::{Options, size};
-use super::{array, at, int};
+use super::super::options::{Options, keys, size};
+use super::{ArrayOf, array, at, int};
 use crate::ops::{Host, Pool as OpsPool, Volume as OpsVolume};
 
 #[export_module(manifest)]
@@ -105,6 +105,8 @@ pub(super) mod functions {
     }
 
     /// Sets whether it starts with the host.
+    ///
+    /// Example: `plan(|| { let pool = host("test:///default").pool("default-pool"); pool.autostart = false; })`
     #[rhai_fn(set = "autostart", return_raw, pure)]
     pub fn set_pool_autostart(ctx: NativeCallContext<'_>, pool: &mut Pool, on: bool) -> Outcome<()> {
         Ok(at(&ctx, || pool.set_autostart(on))?)
@@ -113,6 +115,8 @@ pub(super) mod functions {
     /// Makes what it stands on: its directory, its volume group.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").pool("default-pool").build())`
     #[rhai_fn(name = "build", return_raw, pure)]
     pub fn build(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
         Ok(at(&ctx, || pool.build())?)
@@ -121,6 +125,8 @@ pub(super) mod functions {
     /// Starts it; one that runs is left alone.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").pool("default-pool").start())`
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn pool_start(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
         Ok(at(&ctx, || pool.start())?)
@@ -131,6 +137,8 @@ pub(super) mod functions {
     /// One that is stopped is left alone.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").pool("default-pool").stop())`
     #[rhai_fn(name = "stop", return_raw, pure)]
     pub fn pool_stop(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
         Ok(at(&ctx, || pool.stop())?)
@@ -139,6 +147,8 @@ pub(super) mod functions {
     /// Looks again which volumes there are.
     ///
     /// Errors: `operation_invalid` when it does not run.
+    ///
+    /// Example: `plan(|| host("test:///default").pool("default-pool").refresh())`
     #[rhai_fn(name = "refresh", return_raw, pure)]
     pub fn refresh(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
         Ok(at(&ctx, || pool.refresh())?)
@@ -149,6 +159,8 @@ pub(super) mod functions {
     /// It must be stopped.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `plan(|| host("test:///default").pool("default-pool").delete())`
     #[rhai_fn(name = "delete", return_raw, pure)]
     pub fn pool_delete(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
         Ok(at(&ctx, || pool.delete())?)
@@ -157,6 +169,8 @@ pub(super) mod functions {
     /// Removes its definition; what it stands on stays.
     ///
     /// Errors: `operation_invalid` when it runs.
+    ///
+    /// Example: `plan(|| host("test:///default").pool("default-pool").undefine())`
     #[rhai_fn(name = "undefine", return_raw, pure)]
     pub fn pool_undefine(ctx: NativeCallContext<'_>, pool: &mut Pool) -> Outcome<()> {
         Ok(at(&ctx, || pool.undefine())?)
@@ -168,13 +182,15 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").pool("default-pool").volumes()`
     #[rhai_fn(name = "volumes", return_raw, pure)]
-    pub fn volumes(pool: &mut Pool) -> Outcome<Array> {
+    pub fn volumes(pool: &mut Pool) -> Outcome<ArrayOf<Volume>> {
         Ok(array(pool.volumes()?))
     }
 
     /// A volume by name.
     ///
     /// Errors: `no_storage_volume`, with a suggestion.
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").capacity } catch (e) { e.code }`
     #[rhai_fn(name = "volume", return_raw, pure)]
     pub fn volume(pool: &mut Pool, name: &str) -> Outcome<Volume> {
         Ok(pool.volume(name)?)
@@ -182,9 +198,11 @@ pub(super) mod functions {
 
     /// Creates a volume.
     ///
-    /// `size_or_map`: bytes or a text such as `"4GiB"`, for a qcow2 image; or a map with `size`, `format` (`"qcow2"`) and `allocation` (what is taken at once; 0).
+    /// `size_or_map`: bytes or a text such as `"4GiB"`, for a qcow2 image; or a map of options.
     ///
     /// Errors: `storage_vol_exist`, …
+    ///
+    /// Example: `plan(|| host("test:///default").pool("default-pool").create_volume("disk.qcow2", "4GiB"))`
     #[rhai_fn(name = "create_volume", return_raw, pure)]
     pub fn create_volume(
         ctx: NativeCallContext<'_>,
@@ -195,7 +213,7 @@ pub(super) mod functions {
         let (capacity, allocation, format) = match size_or_map.clone().try_cast::<Map>() {
             None => (size(&size_or_map)?, None, "qcow2".to_owned()),
             Some(map) => {
-                let map = Options::new("create_volume", &["size", "format", "allocation"], map)?;
+                let map = Options::new(&keys::CREATE_VOLUME, map)?;
                 let capacity = map.size("size")?.ok_or_else(|| misuse("create_volume: `size` is missing"))?;
                 let format = map.text("format")?.unwrap_or_else(|| "qcow2".to_owned());
                 (capacity, map.size("allocation")?, format)
@@ -205,48 +223,64 @@ pub(super) mod functions {
     }
 
     /// Name.
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").name } catch (e) { e.code }`
     #[rhai_fn(get = "name", pure)]
     pub fn volume_name(volume: &mut Volume) -> String {
         volume.name().to_owned()
     }
 
     /// Its pool.
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").pool.name } catch (e) { e.code }`
     #[rhai_fn(get = "pool", pure)]
     pub fn volume_pool(volume: &mut Volume) -> Pool {
         volume.pool().clone()
     }
 
     /// Path on the host.
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").path } catch (e) { e.code }`
     #[rhai_fn(get = "path", return_raw, pure)]
     pub fn volume_path(volume: &mut Volume) -> Outcome<String> {
         Ok(volume.path()?)
     }
 
     /// Its kind: `file`, `block`, `dir`, `network`, ….
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").type } catch (e) { e.code }`
     #[rhai_fn(get = "type", return_raw, pure)]
     pub fn volume_kind(volume: &mut Volume) -> Outcome<String> {
         Ok(volume.info()?.kind.to_owned())
     }
 
     /// Its format: `raw`, `qcow2`, ….
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").format } catch (e) { e.code }`
     #[rhai_fn(get = "format", return_raw, pure)]
     pub fn format(volume: &mut Volume) -> Outcome<String> {
         Ok(volume.format()?)
     }
 
     /// The size a guest sees, in bytes.
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").capacity } catch (e) { e.code }`
     #[rhai_fn(get = "capacity", return_raw, pure)]
     pub fn volume_capacity(volume: &mut Volume) -> Outcome<i64> {
         Ok(int(volume.info()?.capacity.0))
     }
 
     /// The space it takes, in bytes.
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").allocation } catch (e) { e.code }`
     #[rhai_fn(get = "allocation", return_raw, pure)]
     pub fn volume_allocation(volume: &mut Volume) -> Outcome<i64> {
         Ok(int(volume.info()?.allocation.0))
     }
 
     /// The XML.
+    ///
+    /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").xml } catch (e) { e.code }`
     #[rhai_fn(get = "xml", return_raw, pure)]
     pub fn volume_xml(volume: &mut Volume) -> Outcome<String> {
         Ok(volume.xml()?)
@@ -255,6 +289,8 @@ pub(super) mod functions {
     /// Deletes it and its data.
     ///
     /// Errors: what libvirt says.
+    ///
+    /// Example: `try { plan(|| host("test:///default").pool("default-pool").volume("disk.qcow2").delete()) } catch (e) { e.code }`
     #[rhai_fn(name = "delete", return_raw, pure)]
     pub fn volume_delete(ctx: NativeCallContext<'_>, volume: &mut Volume) -> Outcome<()> {
         Ok(at(&ctx, || volume.delete())?)
@@ -263,6 +299,8 @@ pub(super) mod functions {
     /// Makes it larger: bytes, or a text such as `"8GiB"`.
     ///
     /// Errors: `invalid_arg` for a smaller size.
+    ///
+    /// Example: `try { plan(|| host("test:///default").pool("default-pool").volume("disk.qcow2").resize("8GiB")) } catch (e) { e.code }`
     #[rhai_fn(name = "resize", return_raw, pure)]
     pub fn resize(ctx: NativeCallContext<'_>, volume: &mut Volume, capacity: Dynamic) -> Outcome<()> {
         let capacity = size(&capacity)?;

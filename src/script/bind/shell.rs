@@ -6,7 +6,7 @@ use rhai::plugin::*;
 use rhai::{Blob, Dynamic, ImmutableString, Map};
 
 use super::super::error::{Outcome, misuse};
-use super::super::options::{Options, texts, type_word};
+use super::super::options::{Keys, Options, keys, texts, type_word};
 use super::{at, int};
 use crate::model::Fault;
 use crate::ops::Host;
@@ -65,12 +65,12 @@ fn failed(host: &Host, command: &Command, output: &Output) -> Fault {
     Fault::new("command_failed", format!("`{}` {how}", command.display())).on_host(host.name()).because(last)
 }
 
-fn write_options(function: &'static str, options: Map) -> Outcome<WriteOptions> {
-    let options = Options::new(function, &["mode", "owner", "backup"], options)?;
+fn write_options(keys: &'static Keys, options: Map) -> Outcome<WriteOptions> {
+    let options = Options::new(keys, options)?;
     let mode = options.count("mode")?;
     let mode = mode
         .map(|mode| u32::try_from(mode).ok().filter(|mode| *mode <= 0o7777))
-        .map(|mode| mode.ok_or_else(|| misuse(format!("{function}: `mode` is at most 0o7777"))))
+        .map(|mode| mode.ok_or_else(|| misuse(format!("{}: `mode` is at most 0o7777", keys.function))))
         .transpose()?;
     Ok(WriteOptions { mode, owner: options.text("owner")?, backup: options.flag("backup")? })
 }
@@ -91,10 +91,6 @@ pub(super) mod functions {
 
     /// As `run(command)`, with options.
     ///
-    /// Options: `stdin` (a text or blob), `timeout` (seconds, 600), `sudo` (`false`),
-    /// `check` (`true`: a status other than 0 is an error), `changes` (`true`; with `false` you say that the
-    /// command changes nothing, so it runs under `--plan` as well), `note` (what it is for, in plan and journal).
-    ///
     /// Example: `host("test:///default").run("exit 3", #{check: false, changes: false}).status`
     #[rhai_fn(name = "run", return_raw, pure)]
     pub fn run_with(
@@ -103,8 +99,7 @@ pub(super) mod functions {
         command: Dynamic,
         options: Map,
     ) -> Outcome<Map> {
-        let options =
-            Options::new("run", &["stdin", "timeout", "sudo", "check", "changes", "note"], options)?;
+        let options = Options::new(&keys::RUN, options)?;
         let mut command = command_of(&command)?.sudo(options.flag("sudo")?);
         if let Some(stdin) = options.value("stdin") {
             command = command.stdin(bytes_of("run: option `stdin`", stdin)?);
@@ -163,8 +158,7 @@ pub(super) mod functions {
 
     /// As `write(path, contents)`, with options.
     ///
-    /// Options: `mode` (for instance `0o600`), `owner` (`"user:group"`),
-    /// `backup` (keep the file that was there beside it).
+    /// Example: `plan(|| host("test:///default").write("/etc/motd", "Welcome.\n", #{mode: 0o644, backup: true}))`
     #[rhai_fn(name = "write", return_raw, pure)]
     pub fn write_with(
         ctx: NativeCallContext<'_>,
@@ -173,7 +167,7 @@ pub(super) mod functions {
         contents: Dynamic,
         options: Map,
     ) -> Outcome<bool> {
-        let how = write_options("write", options)?;
+        let how = write_options(&keys::WRITE, options)?;
         let bytes = bytes_of("write", &contents)?;
         Ok(at(&ctx, || host.write_file(path, &bytes, &how))?.is_none_or(|written| written.changed))
     }
@@ -189,12 +183,16 @@ pub(super) mod functions {
     /// Copies a local file to the host, with progress; atomic as `write`.
     ///
     /// Errors: as `write`, and `local_file`.
+    ///
+    /// Example: `plan(|| host("test:///default").upload("/etc/hostname", "/tmp/name"))`
     #[rhai_fn(name = "upload", return_raw, pure)]
     pub fn upload(ctx: NativeCallContext<'_>, host: &mut Host, local: &str, remote: &str) -> Outcome<()> {
         upload_with(ctx, host, local, remote, Map::new())
     }
 
     /// As `upload(local, remote)`, with the options of `write`.
+    ///
+    /// Example: `plan(|| host("test:///default").upload("/etc/hostname", "/tmp/name", #{mode: 0o600}))`
     #[rhai_fn(name = "upload", return_raw, pure)]
     pub fn upload_with(
         ctx: NativeCallContext<'_>,
@@ -203,13 +201,15 @@ pub(super) mod functions {
         remote: &str,
         options: Map,
     ) -> Outcome<()> {
-        let how = write_options("upload", options)?;
+        let how = write_options(&keys::UPLOAD, options)?;
         Ok(at(&ctx, || host.upload(Path::new(local), remote, &how))?)
     }
 
     /// Copies a file from the host to here, with progress; a local file that is there is replaced at the end.
     ///
     /// Errors: `no_such_file`, `permission_denied`, `local_file`.
+    ///
+    /// Example: `plan(|| host("test:///default").download("/etc/hostname", "name"))`
     #[rhai_fn(name = "download", return_raw, pure)]
     pub fn download(host: &mut Host, remote: &str, local: &str) -> Outcome<()> {
         Ok(host.download(remote, Path::new(local))?)

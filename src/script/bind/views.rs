@@ -7,7 +7,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, FnPtr, Map};
 
 use super::super::error::{Outcome, misuse};
-use super::super::options::{Options, duration};
+use super::super::options::{Options, duration, keys};
 use super::super::show;
 use super::{at, host_of, int, session};
 use crate::libvirt::Events;
@@ -61,7 +61,7 @@ pub(super) fn hosts_of(ctx: &NativeCallContext<'_>, function: &str, value: &Dyna
 
 /// Shows the guests of these hosts at work.
 fn at_work(ctx: &NativeCallContext<'_>, hosts: Vec<Host>, options: Map) -> Outcome<()> {
-    let options = Options::new("top", &["every", "times"], options)?;
+    let options = Options::new(&keys::TOP, options)?;
     let every = options.seconds("every")?.unwrap_or(EVERY).max(LEAST);
     let times = options.count("times")?;
     let session = session(ctx)?;
@@ -75,7 +75,7 @@ fn at_work(ctx: &NativeCallContext<'_>, hosts: Vec<Host>, options: Map) -> Outco
 
 /// Writes events as lines until the time is over; returns how many there were.
 fn stream(ctx: &NativeCallContext<'_>, hosts: &[Host], options: Map) -> Outcome<i64> {
-    let options = Options::new("events", &["domain", "event", "timeout"], options)?;
+    let options = Options::new(&keys::EVENT_LINES, options)?;
     let name = options.text("domain")?.map(|glob| wildmatch::WildMatch::new(&glob));
     let kind = options.text("event")?;
     let limit = options.seconds("timeout")?;
@@ -187,8 +187,6 @@ pub(super) mod functions {
 
     /// As `events(hosts)`, only some and for some time.
     ///
-    /// Options: `domain` (a name or glob), `event` (`"started"`, `"stopped"`, …), `timeout` (seconds).
-    ///
     /// Errors: as `events()`; `unknown_option`.
     ///
     /// Example: `events("test:///default", #{timeout: 0.01})`
@@ -226,9 +224,6 @@ pub(super) mod functions {
 
     /// As `top(hosts)`, with options.
     ///
-    /// Options: `every` (seconds between two readings, 2; at least 0.1), `times` (how many tables are written where no
-    /// terminal is; without end).
-    ///
     /// Errors: as `top()`; `unknown_option`.
     ///
     /// Example: `top("test:///default", #{every: 0.1, times: 1})`
@@ -250,12 +245,12 @@ pub(super) mod functions {
 
     /// As `console()`, with options.
     ///
-    /// Options: `device` (an alias such as `"serial1"`; the first), `force` (`false`: whoever has it open keeps it).
-    ///
     /// Errors: as `console()`; `unknown_option`.
+    ///
+    /// Example: `try { host("test:///default").domain("test").console(#{force: true}) } catch (err) { err.code }`
     #[rhai_fn(name = "console", return_raw, pure)]
     pub fn console_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
-        let options = Options::new("console", &["device", "force"], options)?;
+        let options = Options::new(&keys::CONSOLE, options)?;
         let (device, force) = (options.text("device")?, options.flag("force")?);
         Ok(at(&ctx, || domain.console(device.as_deref(), force))?)
     }
@@ -274,14 +269,12 @@ pub(super) mod functions {
 
     /// As `screenshot(path)`, of another screen.
     ///
-    /// Options: `screen` (0 is the first).
-    ///
     /// Errors: as `screenshot(path)`; `unknown_option`.
     ///
     /// Example: `host("test:///default").domain("test").screenshot("/dev/null", #{screen: 0}).height`
     #[rhai_fn(name = "screenshot", return_raw, pure)]
     pub fn screenshot_of(domain: &mut Domain, path: &str, options: Map) -> Outcome<Map> {
-        let screen = Options::new("screenshot", &["screen"], options)?.count("screen")?.unwrap_or(0);
+        let screen = Options::new(&keys::SCREENSHOT, options)?.count("screen")?.unwrap_or(0);
         let screen = u32::try_from(screen).map_err(|_| misuse("screenshot: there is no such screen"))?;
         let (width, height) = domain.screenshot(screen, Path::new(path))?;
         Ok(Map::from([

@@ -159,6 +159,9 @@ fn returns(rust: &str) -> String {
 pub(in super::super) fn type_word(rust: &str) -> String {
     let rust = rust.split(" | ").next().unwrap_or(rust);
     let rust = rust.trim().trim_start_matches('&').trim_start_matches("mut ").trim();
+    if let Some(item) = rust.strip_prefix("ArrayOf<").and_then(|rest| rest.strip_suffix('>')) {
+        return format!("array of {}", type_word(item));
+    }
     match rust.rsplit("::").next().unwrap_or(rust) {
         "()" => "nothing".into(),
         "i64" | "INT" | "f64" | "FLOAT" | "usize" => "number".into(),

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::entry::summary;
 use super::wrap::{beside, wrap};
-use super::{Entry, Index, Kind, Origin, Topic, alias};
+use super::{Choice, Entry, Index, Kind, Origin, Topic, alias, related};
 use crate::model::Fault;
 use crate::model::suggest::did_you_mean;
 
@@ -99,14 +99,42 @@ impl Page {
         self.rows(&rows);
     }
 
-    fn entry(&mut self, entry: &Entry) {
+    fn entry(&mut self, index: &Index, entry: &Entry) {
         self.blank();
         self.line(&entry.signature());
         if entry.doc.is_empty() {
             self.line("  (no documentation)");
-        } else {
-            self.doc(&entry.doc, 2);
+            return;
         }
+        // What it does, its options, then errors and the example. A script's function has told its options already.
+        let options = match entry.doc.contains("Options:") || entry.module.is_some() {
+            true => Vec::new(),
+            false => index.options(entry),
+        };
+        let end = ["\nErrors:", "\nExample:"].iter().filter_map(|word| entry.doc.find(word)).min();
+        let (what, rest) = entry.doc.split_at(end.filter(|_| !options.is_empty()).unwrap_or(entry.doc.len()));
+        self.doc(what, 2);
+        self.options(&options);
+        self.blank();
+        self.doc(rest.trim_start(), 2);
+    }
+
+    fn options(&mut self, options: &[Choice]) {
+        if options.is_empty() {
+            return;
+        }
+        self.blank();
+        self.line("  Options:");
+        let row = |option: &Choice| {
+            let mut facts = vec![option.holds.clone()];
+            if !option.standard.is_empty() {
+                facts.push(format!("default {}", option.standard));
+            }
+            facts.retain(|fact| !fact.is_empty());
+            let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
+            (format!("  {}", option.name), format!("{}{facts}", option.doc))
+        };
+        self.rows(&options.iter().map(row).collect::<Vec<_>>());
     }
 
     fn end(self) -> String {
@@ -168,7 +196,7 @@ impl Index {
             if found.is_empty() {
                 return Err(self.no_member(object, name));
             }
-            found.iter().for_each(|entry| page.entry(entry));
+            self.several(&found, &mut page);
             return Ok(page.end());
         }
         if let Some(object) = self.object(word) {
@@ -224,13 +252,18 @@ impl Index {
         page.doc(&module.doc, 2);
         let name = alias(&module.name);
         let public = self.own().filter(|e| e.module.as_deref() == Some(name) && !e.doc.is_empty());
-        public.for_each(|entry| page.entry(entry));
+        public.for_each(|entry| page.entry(self, entry));
     }
 
     /// Functions of one name: all about each, or a list where there are many.
     fn several(&self, found: &[&Entry], page: &mut Page) {
         if found.len() <= IN_FULL {
-            found.iter().for_each(|entry| page.entry(entry));
+            found.iter().for_each(|entry| page.entry(self, entry));
+            let related = related::related(self, found);
+            if !related.is_empty() {
+                page.blank();
+                page.paragraph(&format!("See also: {}", related.join(", ")), 0);
+            }
             return;
         }
         page.blank();

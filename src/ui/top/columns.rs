@@ -86,7 +86,7 @@ impl Column {
 
     const fn least(self) -> u16 {
         match self {
-            Self::Name => 12,
+            Self::Name => 10,
             Self::Host => 8,
             Self::State => 9,
             Self::Cpu => 6,
@@ -184,10 +184,10 @@ mod tests {
 
     #[test]
     fn whatever_fits_is_shown_and_the_name_always() {
-        for width in 12..200 {
+        for width in 10..200 {
             let columns = fit(width);
             let sum: u16 = columns.iter().map(|(_, width)| width + 1).sum::<u16>() - 1;
-            assert!(sum <= width.max(19), "{width}: {columns:?}");
+            assert!(sum <= width.max(17), "{width}: {columns:?}");
             assert_eq!(columns[0].0, Column::Name);
         }
         let at = |width| fit(width).iter().map(|(column, _)| column.head()).collect::<Vec<_>>();

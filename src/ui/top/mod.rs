@@ -7,8 +7,9 @@ mod keys;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyEventKind};
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::screen::{Guard, Live};
 use super::{print, say, visible};
@@ -47,8 +48,8 @@ fn on_a_page(live: &Live, watched: &dyn Watched, view: &mut View) -> Result<Act,
     let _page = Guard::page()?;
     let lost =
         |error: std::io::Error| Fault::new("stdout", "cannot write the view").because(error.to_string());
-    let mut terminal = Terminal::new(CrosstermBackend::new(std::io::stdout())).map_err(lost)?;
-    terminal.clear().map_err(lost)?;
+    let mut size = window();
+    let mut terminal = canvas(size).map_err(lost)?;
     let mut work = watched.now();
     let mut drawn: Option<(u64, Instant)> = None;
     let mut changed = true;
@@ -59,6 +60,11 @@ fn on_a_page(live: &Live, watched: &dyn Watched, view: &mut View) -> Result<Act,
             .is_none_or(|(readings, at)| readings != now.readings || at.elapsed() > Duration::from_secs(1));
         if changed {
             work = now;
+            if size != window() {
+                size = window();
+                print("\x1b[2J")?;
+                terminal = canvas(size).map_err(lost)?;
+            }
             view.follow(&work);
             terminal.draw(|frame| draw::draw(frame, view, &work)).map_err(lost)?;
             drawn = Some((work.readings, Instant::now()));
@@ -81,6 +87,20 @@ fn on_a_page(live: &Live, watched: &dyn Watched, view: &mut View) -> Result<Act,
             act => return Ok(act),
         }
     }
+}
+
+/// Columns and rows; what can be read everywhere where a terminal does not tell.
+fn window() -> (u16, u16) {
+    match terminal_size::terminal_size_of(std::io::stdout()) {
+        Some((width, height)) if width.0 > 0 && height.0 > 0 => (width.0, height.0),
+        _ => (80, 24),
+    }
+}
+
+/// Not one that looks after its size by itself: it asks the terminal where the cursor is, and not every one answers.
+fn canvas((width, height): (u16, u16)) -> std::io::Result<Terminal<CrosstermBackend<std::io::Stdout>>> {
+    let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
+    Terminal::with_options(CrosstermBackend::new(std::io::stdout()), TerminalOptions { viewport })
 }
 
 fn wait_for_enter(live: &Live) -> Result<(), Fault> {

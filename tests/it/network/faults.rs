@@ -16,24 +16,28 @@ const LOOKS: u64 = 45;
 fn what_does_not_work_is_undone_by_itself_and_told() {
     let lab = node();
     let clean = state(&lab);
-    let limit = Duration::from_secs(CONFIRM + UNDO + LOOKS);
+    let limit = Duration::from_secs(FAIL + UNDO + LOOKS);
     let undone = |output: Output, why: &str| {
         output.ends(1).says(&["error[network_undone]", "everything is as before", why]).within(limit);
         is_as_before(&lab, &clean);
     };
-    let cards = |args: &[&str]| setup(&lab, &[], &[&CARDS[..], args].concat());
+    let within = ["--confirm-within", &FAIL.to_string()];
+    let cards = |args: &[&str]| setup(&lab, &[], &[&CARDS[..], args, &within].concat());
     undone(
         cards(&["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]),
         "the gateway 10.88.0.77 does not answer",
     );
     undone(cards(&["--address", "10.99.0.11/24", "--force"]), "no new connection");
-    undone(setup(&lab, &[], &["--slave", "enp2s0", "--slave", "enp9s0", "--force"]), "enp9s0");
+    undone(
+        setup(&lab, &[], &[&["--slave", "enp2s0", "--slave", "enp9s0", "--force"], &within[..]].concat()),
+        "enp9s0",
+    );
     lab.cable_down(NODE, 2);
     undone(
         code(
             &lab,
             &format!(
-                r#"bridge::setup(h, #{{ name: "br1", ports: ["enp3s0"], address: "none", force: true, confirm_within: {CONFIRM} }})"#
+                r#"bridge::setup(h, #{{ name: "br1", ports: ["enp3s0"], address: "none", force: true, confirm_within: {FAIL} }})"#
             ),
         ),
         "br1 has no link",
@@ -43,8 +47,8 @@ fn what_does_not_work_is_undone_by_itself_and_told() {
         code(
             &lab,
             &format!(
-                "net::transaction(h, #{{ confirm_within: {CONFIRM} }}, |t| {{
-                t.write(`/etc/ssh/sshd_config`, `Port 2222\\n`);
+                "net::transaction(h, #{{ confirm_within: {FAIL} }}, |t| {{
+                t.write(`/etc/ssh/sshd_config`, `Port 2222\n`);
                 t.run([`systemctl`, `restart`, `ssh`]);
                 t.undo([`systemctl`, `restart`, `ssh`]);
             }})"

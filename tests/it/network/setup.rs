@@ -110,8 +110,8 @@ fn one_after_the_other_from_the_prompt_and_taken_back_in_the_other_order() {
 fn a_script_of_ones_own_has_the_same_way_back() {
     let lab = node();
     let clean = state(&lab);
-    let storage = "t.write(`/etc/network/interfaces.d/storage`, `auto enp3s0\\niface enp3s0 inet static\\n  address 10.77.0.11/24\\n`);
-        t.run([`ifup`, `enp3s0`]); t.undo([`ifdown`, `--force`, `enp3s0`]);";
+    let storage = "t.write(`/etc/network/interfaces.d/storage`, `auto enp3s0\niface enp3s0 inet static\n  address 10.77.0.11/24\n`);
+        t.run([`ifup`, `enp3s0`]); t.undo_first([`ifdown`, `--force`, `enp3s0`]);";
     let wrong = code(
         &lab,
         &format!(

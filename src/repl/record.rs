@@ -1,0 +1,178 @@
+//! `:record`: a session becomes a script that `kvmsh check` accepts.
+
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::history;
+use crate::model::{Diagnosis, Fault};
+use crate::script::{End, Runner, Source};
+
+/// A recording under way. The file is written anew after each entry.
+#[derive(Debug)]
+pub(super) struct Record {
+    path: PathBuf,
+    prologue: Option<String>,
+    parts: Vec<Part>,
+    failed: usize,
+}
+
+/// What one entry left.
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    /// Code that runs.
+    Code { text: String, gave_value: bool },
+    /// Lines that stay comments, and why.
+    Comment { text: String, why: String },
+}
+
+impl Record {
+    /// Begins a file that must not be there yet; `prologue` is what a script needs first.
+    ///
+    /// # Errors
+    /// `record`
+    pub(super) fn begin(path: &Path, prologue: Option<&str>) -> Result<Self, Fault> {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+            let fault = Fault::new("record", format!("cannot record to {}", path.display()));
+            match error.kind() {
+                std::io::ErrorKind::AlreadyExists => fault
+                    .because("there is such a file already")
+                    .hint("name another file, or remove that one"),
+                _ => fault.because(error.to_string()),
+            }
+        })?;
+        let record = Self {
+            path: path.to_owned(),
+            prologue: prologue.map(ToOwned::to_owned),
+            parts: Vec::new(),
+            failed: 0,
+        };
+        record.write()?;
+        Ok(record)
+    }
+
+    /// Adds an entry with what came of it.
+    ///
+    /// # Errors
+    /// `record`: the file cannot be written.
+    pub(super) fn add(
+        &mut self,
+        runner: &Runner,
+        text: &str,
+        result: &Result<End, Diagnosis>,
+    ) -> Result<(), Fault> {
+        let text = text.trim();
+        let comment = |text: &str, why: String| Part::Comment { text: text.to_owned(), why };
+        let part = match result {
+            _ if history::has_secret(text) => comment("", "an entry with a secret was left out".to_owned()),
+            Ok(End::Exit(_)) => return Ok(()),
+            // help() and the like are for the person.
+            Ok(_) if text.starts_with("help(") => return Ok(()),
+            Err(diagnosis) => {
+                self.failed += 1;
+                comment(text, format!("failed: {}", diagnosis.fault.message))
+            }
+            Ok(End::Value(value)) => {
+                let gave_value = *value != crate::model::Data::Nothing;
+                Part::Code { text: text.to_owned(), gave_value }
+            }
+        };
+        self.keep(runner, part);
+        self.write()
+    }
+
+    /// Keeps a part if the whole is still a script; else as a comment that says why it is none.
+    fn keep(&mut self, runner: &Runner, part: Part) {
+        let Part::Code { text, .. } = &part else {
+            self.parts.push(part);
+            return;
+        };
+        let before = self.parts.clone();
+        // A script may define a function only once: the last one counts.
+        for (name, count, _) in runner.functions_in(text) {
+            for part in &mut self.parts {
+                if let Part::Code { text, .. } = part {
+                    let old = runner.functions_in(text);
+                    let same = old.into_iter().find(|(other, number, _)| *other == name && *number == count);
+                    if let Some((.., range)) = same {
+                        text.replace_range(range, "");
+                    }
+                }
+            }
+        }
+        let text = text.clone();
+        self.parts.push(part);
+        let Some(wrong) = self.wrong(runner) else { return };
+        // `it` is the last value: what gave it becomes a variable of that name.
+        let last = self.parts.len() - 1;
+        let giver = self.parts[..last].iter_mut().rev().find_map(|part| match part {
+            Part::Code { text, gave_value: true } => Some(text),
+            _ => None,
+        });
+        if let Some(giver) = giver
+            && runner.is_expression(giver)
+        {
+            *giver = format!("let it = {};", giver.trim_end_matches(';'));
+            if self.wrong(runner).is_none() {
+                return;
+            }
+        }
+        self.parts = before;
+        self.parts.push(Part::Comment { text, why: format!("works at the prompt only: {wrong}") });
+    }
+
+    /// Why `kvmsh check` would not accept it.
+    fn wrong(&self, runner: &Runner) -> Option<String> {
+        let source = Source { name: self.path.display().to_string(), text: self.text() };
+        runner.check(&source).into_iter().next().map(|diagnosis| diagnosis.fault.message)
+    }
+
+    fn text(&self) -> String {
+        let mut out = String::from("#!/usr/bin/env kvmsh\n// Recorded at the prompt.\n");
+        if let Some(prologue) = &self.prologue {
+            out.push_str(&format!("{prologue}\n"));
+        }
+        for part in &self.parts {
+            match part {
+                Part::Code { text, .. } if text.trim().is_empty() => {}
+                Part::Code { text, .. } => {
+                    out.push('\n');
+                    out.push_str(text);
+                    // A comment at the end would hide it.
+                    let last = text.lines().next_back().unwrap_or_default();
+                    out.push_str(match text.ends_with(';') {
+                        true => "\n",
+                        false if last.contains("//") => "\n;\n",
+                        false => ";\n",
+                    });
+                }
+                Part::Comment { text, why } => {
+                    out.push('\n');
+                    why.lines().for_each(|line| out.push_str(&format!("// {line}\n")));
+                    text.lines().for_each(|line| out.push_str(&format!("//     {line}\n")));
+                }
+            }
+        }
+        out
+    }
+
+    fn write(&self) -> Result<(), Fault> {
+        let written = std::fs::write(&self.path, self.text())
+            .and_then(|()| std::fs::set_permissions(&self.path, Permissions::from_mode(0o700)));
+        written.map_err(|error| {
+            Fault::new("record", format!("cannot write {}; the recording ends", self.path.display()))
+                .because(error.to_string())
+        })
+    }
+
+    /// What has been recorded so far.
+    pub(super) fn summary(&self) -> String {
+        let code = self.parts.iter().filter(|part| matches!(part, Part::Code { .. })).count();
+        let entries = if code == 1 { "1 entry".to_owned() } else { format!("{code} entries") };
+        let failed = match self.failed {
+            0 => String::new(),
+            failed => format!(", {failed} that failed as comments"),
+        };
+        format!("{entries} recorded in {}{failed}", self.path.display())
+    }
+}
