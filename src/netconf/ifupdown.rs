@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::interfaces::{Iface, Line, parse, splice, word_range};
 use super::{Files, Flaw, Link};
-use crate::model::{Addresses, Addressing};
+use crate::model::{Addresses, Addressing, BondMode};
 
 /// The file that ifupdown reads first.
 pub const ROOT: &str = "/etc/network/interfaces";
@@ -72,12 +72,22 @@ pub fn put(files: &Files, link: &Link, mac: Option<&str>) -> Result<Files, Flaw>
     for (path, text) in &files {
         refuse_patterns(path, text)?;
     }
-    let known = hardware_address(&files, name);
-    let own = own_options(link, known.as_deref().or(mac));
     if configured(&files).iter().any(|(iface, _, _)| iface == name) {
-        return change(files, link, &own);
+        // One that is there keeps the hardware address it has.
+        let known = hardware_address(&files, name);
+        return change(files, link, &own_options(link, known.as_deref()));
     }
+    let own = own_options(link, mac);
 
+    for (path, text) in &files {
+        let ports = || link.ports().iter().map(|port| format!("{port}:"));
+        let alias =
+            parse(text).ifaces.into_iter().find(|iface| ports().any(|port| iface.name().starts_with(&port)));
+        if let Some(alias) = alias {
+            return Err(Flaw::new(path, format!("`iface {}` is an alias of a port", alias.name()))
+                .with_advice("write its address as a second stanza of the port"));
+        }
+    }
     let mut moved = Vec::new();
     let mut home = None;
     let mut block = String::new();
@@ -282,11 +292,30 @@ fn own_options(link: &Link, mac: Option<&str>) -> Vec<(&'static str, String)> {
     options
 }
 
-/// Whether an option in the files is one that [`own_options`] decides on.
+/// Whether an option in the files is one that [`own_options`] decides on; others, such as `bond-updelay`, stay.
 fn is_own(key: &str) -> bool {
-    matches!(key, "mtu" | "hwaddress" | "slaves")
-        || (key.starts_with("bond-") && key != "bond-master")
-        || matches!(key, "bridge-ports" | "bridge-stp" | "bridge-fd" | "bridge-hw")
+    matches!(
+        key,
+        "bond-slaves"
+            | "slaves"
+            | "bond-mode"
+            | "bond-miimon"
+            | "bond-primary"
+            | "bond-lacp-rate"
+            | "bond-xmit-hash-policy"
+    ) || matches!(key, "bridge-ports" | "bridge-stp" | "bridge-fd" | "bridge-hw" | "hwaddress" | "mtu")
+}
+
+/// An option's value in one spelling.
+fn plain(key: &str, value: &str) -> String {
+    match key {
+        "bond-mode" => {
+            value.parse::<BondMode>().map_or_else(|_| value.to_owned(), |mode| mode.word().to_owned())
+        }
+        "hwaddress" => value.trim_start_matches("ether ").to_lowercase(),
+        "bridge-stp" => if matches!(value, "on" | "yes") { "on" } else { "off" }.to_owned(),
+        _ => value.to_owned(),
+    }
 }
 
 /// A VLAN made and removed with ip(8): needs no package, and no module that parses names.
@@ -330,7 +359,9 @@ fn change(mut files: Files, link: &Link, own: &[(&'static str, String)]) -> Resu
                 let header = iface.header.words.join(" ");
                 return Err(Flaw::new(path, format!("`{header}` is more than name, family and method")));
             }
-            let options = iface.options.iter().filter(|line| !is_own(&line.key()));
+            // A size that nobody asks for stays what it is.
+            let stays = |key: &str| !is_own(key) || (key == "mtu" && link.mtu().is_none());
+            let options = iface.options.iter().filter(|line| stays(&line.key()));
             kept.push(Moved {
                 family: iface.family().to_owned(),
                 method: iface.method().to_owned(),
@@ -379,7 +410,8 @@ fn meaning(files: &Files, name: &str) -> Vec<Meaning> {
     let ifaces = files.values().flat_map(|text| parse(text).ifaces).filter(|iface| iface.name() == name);
     let mut all: Vec<_> = ifaces
         .map(|iface| {
-            let mut options: Vec<_> = iface.options.iter().map(|line| (line.key(), line.value())).collect();
+            let mut options: Vec<_> =
+                iface.options.iter().map(|line| (line.key(), plain(&line.key(), &line.value()))).collect();
             options.sort();
             (iface.family().to_owned(), iface.method().to_owned(), options)
         })

@@ -67,11 +67,12 @@ pub fn put(files: &Files, link: &Link, mac: Option<&str>) -> Result<Files, Flaw>
     let mut files = files.clone();
     let known = find(&files, name)?;
     let known_mac = known.as_ref().and_then(|found| found.value["macaddress"].as_str().map(str::to_owned));
-    let own = own_keys(link, known_mac.as_deref().or(mac));
     if let Some(found) = known {
-        change(&mut files, link, &found, own)?;
+        // One that is there keeps the hardware address it has.
+        change(&mut files, link, &found, own_keys(link, known_mac.as_deref()))?;
         return Ok(files);
     }
+    let own = own_keys(link, mac);
 
     let mut inherited = Map::new();
     let mut ethernets = Map::new();
@@ -282,6 +283,7 @@ fn demote(files: &mut Files, found: &Found) -> Result<Map<String, Value>, Flaw> 
     if moved.is_empty() || settled {
         return Ok(Map::new());
     }
+    let tree = read(&found.path, files.get(&found.path).map_or("", String::as_str))?;
     let mut expected = found.value.clone();
     edit(files, found, |entry| {
         entry.set("dhcp4", false);
@@ -293,7 +295,7 @@ fn demote(files: &mut Files, found: &Found) -> Result<Map<String, Value>, Flaw> 
         entry.retain(|key, _| !moved.contains_key(key));
         entry.insert("dhcp4".to_owned(), false.into());
     }
-    verify(files, found, &expected)?;
+    verify(files, &tree, found, &expected)?;
     // Addresses of a port that had DHCP switched off say nothing.
     Ok(moved.into_iter().filter(|(key, value)| !(key.starts_with("dhcp") && *value == false)).collect())
 }
@@ -328,6 +330,7 @@ fn change(files: &mut Files, link: &Link, found: &Found, own: Map<String, Value>
         return Ok(());
     }
     let before = found.value.as_object().cloned().unwrap_or_default();
+    let tree = read(&found.path, files.get(&found.path).map_or("", String::as_str))?;
     let mut broken = None;
     edit(files, found, |entry| {
         for key in before.keys().filter(|key| !expected.contains_key(*key)) {
@@ -341,7 +344,7 @@ fn change(files: &mut Files, link: &Link, found: &Found, own: Map<String, Value>
     })?;
     match broken {
         Some(flaw) => Err(flaw),
-        None => verify(files, found, &Value::from(expected)),
+        None => verify(files, &tree, found, &Value::from(expected)),
     }
 }
 
@@ -379,10 +382,11 @@ fn edit(files: &mut Files, found: &Found, deed: impl FnOnce(&Mapping)) -> Result
 }
 
 /// An edit must mean what it was meant to mean, and nothing else may mean anything else.
-fn verify(files: &Files, found: &Found, expected: &Value) -> Result<(), Flaw> {
+fn verify(files: &Files, before: &Value, found: &Found, expected: &Value) -> Result<(), Flaw> {
     let text = files.get(&found.path).map_or("", String::as_str);
-    let tree = read(&found.path, text)?;
-    if tree["network"][found.section][&found.id] == *expected {
+    let mut wanted = before.clone();
+    wanted["network"][found.section][&found.id] = expected.clone();
+    if read(&found.path, text)? == wanted {
         return Ok(());
     }
     Err(Flaw::new(&found.path, format!("the entry `{}` is written in a way that cannot be edited", found.id))

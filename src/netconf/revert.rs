@@ -52,8 +52,11 @@ impl Record {
             let (Some(before), Some(after), Some(current)) = (&edit.before, &edit.after, current) else {
                 return Err(Flaw::new(path, "it has been changed since kvmsh wrote it"));
             };
+            // A merge takes what was added right behind our lines for a conflict; a patch does not mind.
             let merged = diffy::merge(after, current, before)
-                .map_err(|_| Flaw::new(path, "the lines that kvmsh wrote have been changed since"))?;
+                .ok()
+                .or_else(|| diffy::apply(current, &diffy::create_patch(after, before)).ok())
+                .ok_or_else(|| Flaw::new(path, "the lines that kvmsh wrote have been changed since"))?;
             files.insert(path.clone(), merged);
         }
         Ok(files)
@@ -79,6 +82,11 @@ mod tests {
         let later = files(&[("a", "one\nTWO\nthree\nfour\nfive\n"), ("b", "other\n"), ("c", "new\n")]);
         let back = record.take_back(&later).unwrap();
         assert_eq!(back, files(&[("a", "one\ntwo\nthree\nfour\nfive\n"), ("b", "other\n")]));
+
+        let behind = files(&[("a", "one\n"), ("c", "mine\n")]);
+        let added = Record::between(&behind, &files(&[("a", "one\n\nauto br0\n"), ("c", "mine\n")]));
+        let noted = files(&[("a", "one\n\nauto br0\n# a note\n"), ("c", "mine\n")]);
+        assert_eq!(added.take_back(&noted).unwrap()["a"], "one\n# a note\n");
 
         let touched = files(&[("a", "one\n2\nthree\nfour\n"), ("c", "new\n")]);
         assert!(record.take_back(&touched).unwrap_err().to_string().starts_with("a: "));

@@ -78,6 +78,18 @@ pub(super) fn of_host(look: &Look, owner: Owner, links: &[Link]) -> Vec<Problem>
     problems
 }
 
+/// What speaks against changing these files.
+pub(super) fn of_files<'a>(look: &Look, paths: impl IntoIterator<Item = &'a str>) -> Vec<Problem> {
+    let written = |path: &&str| look.cloud_init && path.contains("cloud-init");
+    let problem = |path: &str| {
+        unless_forced(
+            format!("{path} is cloud-init's, which may write it anew at the next start"),
+            "tell it not to: `network: {config: disabled}` in /etc/cloud/cloud.cfg.d/99-network.cfg",
+        )
+    };
+    paths.into_iter().filter(written).map(problem).collect()
+}
+
 /// What is wrong with the wanted links on this host.
 pub(super) fn of_links(look: &Look, links: &[Link]) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -110,6 +122,12 @@ pub(super) fn of_links(look: &Look, links: &[Link]) -> Vec<Problem> {
                 "the primary is one of the slaves",
             ));
         }
+        for member in link.members().iter().filter(|member| member.len() > 15) {
+            problems.push(never(
+                format!("the VLAN would be called {member}, and a name has 15 characters at most"),
+                "rename the card, or take a bond with a short name",
+            ));
+        }
         if let Link::Bridge(bridge) = link
             && let Some(id) = bridge.vlan.filter(|id| !(1..=4094).contains(id))
         {
@@ -117,6 +135,7 @@ pub(super) fn of_links(look: &Look, links: &[Link]) -> Vec<Problem> {
         }
         mtu_fits(look, link, &mut problems);
         addresses_fit(look, links, link, &mut problems);
+        keeps_the_way_out(look, links, link, &mut problems);
         has_carrier(look, links, link, &mut problems);
     }
     keeps_the_way_in(look, links, &mut problems);
@@ -176,6 +195,23 @@ fn port_is_usable(look: &Look, link: &Link, port: &IfName, problems: &mut Vec<Pr
             format!("an interface has one master; put {master} there instead, or remove it first"),
         ));
     }
+    let over = look.links.iter().find(|upper| {
+        upper.parent.as_deref() == Some(port.as_str())
+            && link.vlan().is_none()
+            && upper.name != link.name().as_str()
+    });
+    if let Some(over) = over.filter(|_| state.master.as_deref() != Some(link.name().as_str())) {
+        problems.push(never(
+            format!("{} lies on {port}, and would not come up again behind {}", over.name, link.name()),
+            "remove it first, and put it on the bond or the bridge afterwards",
+        ));
+    }
+    if look.managed.contains(port.as_str()) {
+        problems.push(never(
+            format!("{port} belongs to NetworkManager, which would take it back"),
+            "leave it to one of them: `nmcli device set … managed no`, and in its configuration",
+        ));
+    }
     // Its address would go nowhere: only the first port's goes on to the link.
     let heir = link.ports().iter().find(|port| look.addresses_of(port.as_str()).next().is_some());
     if link.vlan().is_none()
@@ -232,6 +268,24 @@ fn addresses_fit(look: &Look, links: &[Link], link: &Link, problems: &mut Vec<Pr
                 "an address belongs to one interface",
             ));
         }
+    }
+}
+
+/// Without a gateway, whoever is behind the old one is cut off though we are not.
+fn keeps_the_way_out(look: &Look, links: &[Link], link: &Link, problems: &mut Vec<Problem>) {
+    let Addressing::Set(set) = link.address() else { return };
+    let below = links.iter().filter(|below| link.ports().contains(below.name())).flat_map(Link::ports);
+    let takes_over: Vec<&IfName> = link.ports().iter().chain(below).chain([link.name()]).collect();
+    let lost = look.gateways.iter().find(|(dev, gateway)| {
+        let dynamic = if gateway.is_ipv4() { set.dhcp4 } else { set.auto6 };
+        let told = set.gateways.iter().any(|new| new.is_ipv4() == gateway.is_ipv4());
+        link.vlan().is_none() && !dynamic && !told && takes_over.iter().any(|name| name.as_str() == dev)
+    });
+    if let Some((dev, gateway)) = lost {
+        problems.push(unless_forced(
+            format!("the default route to {gateway} goes through {dev}, and {} would have none", link.name()),
+            format!("gateway: \"{gateway}\""),
+        ));
     }
 }
 

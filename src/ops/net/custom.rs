@@ -66,7 +66,8 @@ impl Custom {
         expect.carriers.extend(own.carriers);
         expect.gone.extend(own.gone);
         expect.carriers.retain(|link| !expect.gone.contains(link));
-        let links = self.links.iter().filter(|link| look.link(link).is_none()).cloned().collect();
+        let links: Vec<String> =
+            self.links.iter().filter(|link| look.link(link).is_none()).cloned().collect();
         Ok(Work {
             title: self.title.clone(),
             edits,
@@ -74,6 +75,8 @@ impl Custom {
             post: self.run.clone(),
             undo_pre: self.undo_first.clone(),
             undo_post: self.undo.clone(),
+            netplan: self.files.iter().any(|(path, _, _)| path.starts_with("/etc/netplan/")),
+            new_links: links.clone(),
             links,
             expect,
             ..Work::default()

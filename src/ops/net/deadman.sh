@@ -5,7 +5,7 @@
 #   deadman start ID     makes the pending change, apart from the session that asks for it
 #   deadman apply ID     (that is what runs then)
 #   deadman confirm ID   keeps the change
-#   deadman undo REASON  takes it back
+#   deadman undo ID REASON  takes it back
 #   deadman boot         takes it back before the network comes up
 #   deadman status       KEY=VALUE lines
 #   deadman forget ID    removes the report of a change that was undone
@@ -13,7 +13,8 @@
 # A change is a directory of $D, and its state is that directory's name: staging-ID, pending, undoing, undone. Each step
 # is one rename, synced: whoever renames first decides, and a power cut leaves one state or the next.
 #
-# In it: id title by seconds; links (to be deleted when it is undone); pre post undo-pre undo-post (one command a line);
+# In it: id title seconds; links (to be deleted when it is undone); touched (links whose addresses, masters and state are
+# brought back by hand where the commands do not; empty for all); pre post undo-pre undo-post (one command a line);
 # N.path with N.after (the new text; none: the file goes), N.mode (of a new file), N.sum (of the old text; `-` for
 # none), N.before (the old file, copied by arm); keep-NAME and drop-NAME (records that let a change be taken back later).
 #
@@ -25,6 +26,7 @@ export LC_ALL PATH
 umask 077
 D=/var/lib/kvmsh/network
 BOOT=kvmsh-network-undo.service
+# With the ID behind it: a DHCP client that ifup has started keeps its unit's name in use.
 TIMER=kvmsh-network-timeout
 APPLY=kvmsh-network-apply
 
@@ -44,8 +46,9 @@ each() { # each DIR: the numbers of its files
 }
 
 lock() {
-    exec 9>"$D/lock"
-    flock -w 60 9 || die 60 "another kvmsh works on this host's network"
+    # Opened for reading: the way back must not need room.
+    exec 9<"$D/deadman"
+    flock -w 120 9 || die 60 "another kvmsh works on this host's network"
 }
 
 # One command a line. Closed: the lock, which a daemon started here would hold for ever.
@@ -53,7 +56,7 @@ run_list() { # run_list FILE stop|go-on
     [ -s "$1" ] || return 0
     while IFS= read -r line; do
         echo "+ $line"
-        sh -c "$line" </dev/null 9>&- && continue
+        timeout -k 5 120 sh -c "$line" </dev/null 9>&- && continue
         echo "  status $?"
         [ "$2" = go-on ] || return 1
     done <"$1"
@@ -123,8 +126,7 @@ install_boot_unit() {
 [Unit]
 Description=Undo a change of the network that nobody confirmed (kvmsh)
 DefaultDependencies=no
-ConditionPathIsDirectory=|$D/pending
-ConditionPathIsDirectory=|$D/undoing
+RequiresMountsFor=$D
 After=local-fs.target
 Before=network-pre.target networking.service systemd-networkd.service NetworkManager.service shutdown.target
 Wants=network-pre.target
@@ -132,6 +134,7 @@ Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
+TimeoutStartSec=120
 ExecStart=/bin/sh $D/deadman boot
 
 [Install]
@@ -172,11 +175,14 @@ keep_records() {
 arm() {
     id=$1 T=$D/staging-$1
     [ -d /run/systemd/system ] || die 62 "this host was not booted with systemd, whose timers undo what nobody confirms"
+    # Waits for whoever is at it, and goes on where it died.
+    if [ -d "$D/undoing" ]; then (undo "$(cat "$D/undoing/id")" resumed); fi
     lock
     if [ -d "$D/pending" ] || [ -d "$D/undoing" ]; then die 60 "a change of the network is not confirmed yet"; fi
     tidy "$id"
     for n in $(each "$T"); do
         path=$(cat "$T/$n.path")
+        if [ -L "$path" ] && [ ! -e "$path" ]; then die 61 "$path"; fi
         # A link stays a link: the file it points to is replaced.
         if [ -e "$path" ]; then path=$(readlink -f -- "$path") && printf '%s\n' "$path" >"$T/$n.path"; fi
         sum=-
@@ -187,7 +193,11 @@ arm() {
         fi
         [ "$sum" = "$(cat "$T/$n.sum")" ] || die 61 "$path"
         [ -d "${path%/*}" ] || die 61 "${path%/*}"
+        tmp=$(mktemp -- "${path%/*}/.kvmsh.XXXXXXXXXX") || die 62 "nothing can be written in ${path%/*}"
+        rm -f -- "$tmp"
     done
+    # What undoing writes is there already, should there be no room then.
+    for log in apply.log undo.log reason differences; do : >"$T/$log" || die 62 "there is no room in $D"; done
     ip -o addr show scope global >"$T/addresses"
     ip -o link show >"$T/all-links"
     { ip -4 route show && ip -6 route show; } >"$T/routes"
@@ -197,10 +207,8 @@ arm() {
     sync -- "$T"/* "$T" "$D/deadman"
     install_boot_unit || die 62 "the unit that undoes the change at boot cannot be installed"
     # The timer first: from here on, whatever happens to us, nothing unconfirmed stays.
-    systemctl -q stop "$TIMER.timer" 2>/dev/null
-    systemctl -q reset-failed "$TIMER.service" "$TIMER.timer" 2>/dev/null
-    systemd-run -q --unit="$TIMER" --collect --on-active="$(cat "$T/seconds")" --timer-property=AccuracySec=1s \
-        --property=KillMode=process /bin/sh "$D/deadman" undo 'nobody confirmed it in time' || {
+    systemd-run -q --unit="$TIMER-$id" --collect --on-active="$(cat "$T/seconds")" --timer-property=AccuracySec=1s \
+        --property=KillMode=process /bin/sh "$D/deadman" undo "$id" 'nobody confirmed it in time' || {
         remove_boot_unit
         die 62 "the timer that undoes the change cannot be started"
     }
@@ -211,9 +219,8 @@ arm() {
 
 start() {
     [ "$(cat "$D/pending/id" 2>/dev/null)" = "$1" ] || die 63 "nothing is pending"
-    systemctl -q reset-failed "$APPLY.service" 2>/dev/null
     # KillMode: a DHCP client that ifup starts must outlive the unit.
-    systemd-run -q --unit="$APPLY" --collect --property=KillMode=process /bin/sh "$D/deadman" apply "$1"
+    systemd-run -q --unit="$APPLY-$1" --collect --property=KillMode=process /bin/sh "$D/deadman" apply "$1"
 }
 
 apply() {
@@ -226,7 +233,7 @@ apply() {
         sync -- "$P/applied" "$P"
     else
         last=$(grep '^+ ' "$P/apply.log" | tail -n 1)
-        undo "\`${last#+ }\` failed" self
+        undo "$1" "\`${last#+ }\` failed" self
     fi
 }
 
@@ -237,31 +244,31 @@ confirm() {
     mv -T -- "$D/pending" "$D/confirmed" || exit 1
     echo "$1" >"$D/last-confirmed"
     sync -- "$D" "$D/last-confirmed"
-    systemctl -q stop "$TIMER.timer"
-    remove_boot_unit
+    systemctl -q stop "$TIMER-$1.timer"
     keep_records
+    remove_boot_unit
     systemctl daemon-reload
     exit 0
 }
 
-take_over() { # take_over REASON: it is ours to undo
-    if mv -T -- "$D/pending" "$D/undoing" 2>/dev/null; then
-        printf '%s\n' "$1" >"$D/undoing/reason"
+take_over() { # take_over ID REASON: it is ours to undo
+    if [ "$(cat "$D/pending/id" 2>/dev/null)" = "$1" ] && mv -T -- "$D/pending" "$D/undoing" 2>/dev/null; then
+        printf '%s\n' "$2" >"$D/undoing/reason"
         sync -- "$D/undoing/reason" "$D"
-    else
-        [ -d "$D/undoing" ]
     fi
+    [ "$(cat "$D/undoing/id" 2>/dev/null)" = "$1" ]
 }
 
-undo() { # undo REASON [self]
+undo() { # undo ID REASON [self]
     lock
-    take_over "$1" || exit 0
+    take_over "$1" "$2" || exit 0
     U=$D/undoing
-    if [ "${2-}" != self ]; then
-        systemctl -q kill -s KILL "$APPLY.service" 2>/dev/null
-        systemctl -q stop "$APPLY.service" 2>/dev/null
+    if [ "${3-}" != self ]; then
+        systemctl -q kill -s KILL "$APPLY-$1.service" 2>/dev/null
+        systemctl -q stop "$APPLY-$1.service" 2>/dev/null
     fi
-    exec >>"$U/undo.log" 2>&1
+    # A full disk must not end this: dash ends when exec cannot open its file.
+    if : >>"$U/undo.log"; then exec >>"$U/undo.log" 2>&1; else exec >/dev/null 2>&1; fi
     if [ -e "$U/applying" ]; then
         run_list "$U/undo-pre" go-on
         while IFS= read -r link; do
@@ -272,30 +279,47 @@ undo() { # undo REASON [self]
         bring_back
     fi
     finish
-    systemctl -q stop "$TIMER.timer" 2>/dev/null
+    systemctl -q stop "$TIMER-$1.timer" 2>/dev/null
     systemctl daemon-reload
+}
+
+is_touched() { # is_touched LINK: it is there, and the change was about it
+    [ -e "/sys/class/net/$1" ] || return 1
+    [ ! -s "$U/touched" ] || grep -qxF -- "$1" "$U/touched"
 }
 
 # What the configuration did not bring back by itself: better an address by hand than no host.
 bring_back() {
-    while read -r _ link flags _; do
+    while read -r _ link flags rest; do
         link=${link%:}
         link=${link%@*}
-        [ -e "/sys/class/net/$link" ] || continue
+        is_touched "$link" || continue
+        case $rest in
+            *' master '*)
+                master=${rest#* master }
+                master=${master%% *}
+                [ "$(readlink "/sys/class/net/$link/master")" = "../$master" ] || {
+                    echo "+ by hand: $link in $master"
+                    ip link set dev "$link" master "$master"
+                }
+                ;;
+        esac
         case $flags in
             *[,\<]UP[,\>]*) ip link set dev "$link" up ;;
             *) ip link set dev "$link" down ;;
         esac
     done <"$U/all-links"
     # What was given to a link that was there before.
-    ip -o addr show scope global | while read -r _ dev _ address _; do
+    ip -o addr show scope global | while read -r _ dev _ address rest; do
+        case $rest in *' dynamic '*) continue ;; esac
+        is_touched "$dev" || continue
         grep -q "^[0-9]*: ${dev}[@:]" "$U/all-links" || continue
         grep -q "^[0-9]*: $dev .* $address " "$U/addresses" && continue
         echo "+ by hand: no $address on $dev"
         ip addr del "$address" dev "$dev"
     done
     while read -r _ dev _ address _; do
-        [ -e "/sys/class/net/$dev" ] || continue
+        is_touched "$dev" || continue
         [ -z "$(ip -o addr show dev "$dev" to "$address")" ] || continue
         echo "+ by hand: $address on $dev"
         ip addr add "$address" dev "$dev"
@@ -319,21 +343,29 @@ bring_back() {
     wait
 }
 
+# With a file that could not be restored it is not over: the boot unit stays and tries again.
 finish() {
     U=$D/undoing
-    differences "$U" >"$U/differences"
-    remove_boot_unit
-    rm -rf -- "$D/undone"
+    found=$(differences "$U")
+    printf '%s\n' "$found" | sed '/^$/d' >"$U/differences"
     sync -- "$U"/*
+    [ -z "$found" ] || return 0
+    rm -rf -- "$D/undone"
     mv -T -- "$U" "$D/undone"
     sync -- "$D"
+    remove_boot_unit
 }
 
 boot() {
-    take_over 'the host was started anew before anybody confirmed it' || exit 0
+    [ ! -d "$D/confirmed" ] || keep_records
+    [ ! -d "$D/pending" ] || take_over "$(cat "$D/pending/id")" 'the host was started anew before anybody confirmed it'
+    if [ ! -d "$D/undoing" ]; then
+        remove_boot_unit
+        exit 0
+    fi
     restore_files "$D/undoing"
     # netplan writes networkd's files at boot, before this runs.
-    [ ! -e "$D/undoing/netplan" ] || netplan generate >>"$D/undoing/undo.log" 2>&1
+    [ ! -e "$D/undoing/netplan" ] || timeout -k 5 60 netplan generate >>"$D/undoing/undo.log" 2>&1
     finish
 }
 

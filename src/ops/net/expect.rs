@@ -90,9 +90,30 @@ impl Expect {
         expect
     }
 
-    /// That these links are gone and nothing else is lost.
+    /// That these links are gone and nothing else is lost: what they had beside the address we came in by goes with them.
     pub(super) fn without(look: &Look, names: &[String]) -> Self {
-        Self { gone: names.to_vec(), ..Self::unchanged(look) }
+        let mut expect = Self { gone: names.to_vec(), ..Self::unchanged(look) };
+        let had = |link: &str| names.iter().any(|name| name == link);
+        expect.addresses.retain(|(_, net)| {
+            look.main_address == Some(net.addr())
+                || !look.addresses.iter().any(|address| address.net == *net && had(&address.link))
+        });
+        if !had(&look.main) {
+            let through: Vec<_> =
+                look.gateways.iter().filter(|(dev, _)| had(dev)).map(|(_, gateway)| *gateway).collect();
+            expect.gateways.retain(|(_, gateway)| !through.contains(gateway));
+            expect.answering.retain(|gateway| !through.contains(gateway));
+        }
+        expect
+    }
+
+    /// That what the change is not about stays in its bond or bridge.
+    pub(super) fn keep_masters(&mut self, look: &Look, touched: &[String]) {
+        let others = look.links.iter().filter(|link| !touched.contains(&link.name));
+        let in_one = others.filter_map(|link| Some((link.name.clone(), link.master.clone()?)));
+        // A guest may end meanwhile, and its tap with it.
+        self.masters
+            .extend(in_one.filter(|(name, _)| look.link(name).is_some_and(|link| link.kind != "tun")));
     }
 
     /// What is not as it must be, in words; nothing when all is.

@@ -45,6 +45,10 @@ pub struct Look {
     pub networkd_file: Option<String>,
     /// NetworkManager's state of the main interface: `100 (connected)`, `10 (unmanaged)`.
     pub nm_state: Option<String>,
+    /// Interfaces that NetworkManager has connected, or is about to.
+    pub managed: BTreeSet<String>,
+    /// Whether cloud-init writes network files.
+    pub cloud_init: bool,
     /// The files that ifupdown reads.
     pub interfaces: Files,
     /// The files in /etc/netplan.
@@ -137,15 +141,6 @@ impl Look {
         self.addresses.iter().filter(move |address| address.link == link)
     }
 
-    /// Sets how we came in, from `$SSH_CONNECTION`: sudo hides it from what it runs.
-    pub(super) fn came_in_by(&mut self, connection: &str) {
-        self.take("ssh", connection);
-        let holder = self.addresses.iter().find(|address| Some(address.net.addr()) == self.main_address);
-        if let Some(holder) = holder {
-            self.main = holder.link.clone();
-        }
-    }
-
     /// Reads what `look.sh` has printed.
     pub fn parse(text: &str) -> Self {
         let mut look = Self::default();
@@ -181,6 +176,8 @@ impl Look {
             "netplan" => self.netplan_version = some(),
             "networkd" => self.networkd_file = some().filter(|file| file != "n/a"),
             "nm" => self.nm_state = some(),
+            "managed" => drop(self.managed.insert(value.to_owned())),
+            "cloud_init" => self.cloud_init = true,
             "unit" => {
                 if let Some(unit) = value.strip_suffix(" active") {
                     self.active_units.insert(unit.to_owned());
@@ -194,7 +191,7 @@ impl Look {
 
     fn take_addresses(&mut self, links: Vec<RawAddresses>) {
         for link in links {
-            for info in link.addr_info.into_iter().filter(|info| info.scope == "global") {
+            for info in link.addr_info.into_iter().filter(|info| info.scope == "global" && !info.dadfailed) {
                 if let Ok(net) = format!("{}/{}", info.local, info.prefixlen).parse() {
                     self.addresses.push(Address { link: link.ifname.clone(), net, dynamic: info.dynamic });
                 }
@@ -303,6 +300,7 @@ struct RawAddress {
     prefixlen: u8,
     scope: String,
     dynamic: bool,
+    dadfailed: bool,
 }
 
 #[derive(Deserialize, Default)]

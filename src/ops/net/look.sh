@@ -1,5 +1,5 @@
 # What there is of a host's network, and who looks after it: KEY=VALUE lines, files as file=PATH MODE =BASE64.
-# Arguments: addresses to try beside the default gateways. Changes nothing.
+# Argument: $SSH_CONNECTION of whoever asks, where sudo hides it. Changes nothing.
 LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 say() { printf '%s=%s\n' "$1" "$2"; }
@@ -9,7 +9,9 @@ coded() { base64 -w 0; }
 say uid "$(id -u)"
 [ ! -r /etc/machine-id ] || say machine_id "$(cat /etc/machine-id)"
 [ ! -d /run/systemd/system ] || say systemd yes
-say ssh "${SSH_CONNECTION-}"
+connection=${1:-${SSH_CONNECTION-}}
+set --
+say ssh "$connection"
 has ip || { say missing ip; exit 0; }
 say links "$(ip -j -d link show | coded)"
 say addresses "$(ip -j addr show | coded)"
@@ -17,7 +19,7 @@ say routes "$(ip -j -4 route show | coded)"
 say routes6 "$(ip -j -6 route show | coded)"
 
 # Who does not answer a ping may still answer ARP.
-for gateway in "$@" $(ip -4 route show default | sed -n 's/.* via \([^ ]*\).*/\1/p') \
+for gateway in $(ip -4 route show default | sed -n 's/.* via \([^ ]*\).*/\1/p') \
     $(ip -6 route show default | sed -n 's/.* via \([^ ]*\) dev \([^ ]*\).*/\1%\2/p'); do
     if ping -n -q -c 1 -W 1 "$gateway" >/dev/null 2>&1 ||
         ip neigh show "${gateway%\%*}" | grep -qE 'lladdr .*(REACHABLE|DELAY|PROBE)'; then
@@ -27,7 +29,7 @@ done
 
 # The interface we came in by; on this machine itself, the one that leads out.
 # shellcheck disable=SC2086 # four words
-set -- ${SSH_CONNECTION-}
+set -- $connection
 if [ -n "${3-}" ]; then
     main=$(ip -o addr show to "${3#::ffff:}" | head -n 1 | { read -r _ dev _ && echo "$dev"; })
 else
@@ -35,9 +37,11 @@ else
 fi
 say main "$main"
 
-for tool in arping flock systemd-run; do
+for tool in flock systemd-run; do
     ! has "$tool" || say tool "$tool"
 done
+# Another program of that name means something else by -D.
+case $(arping -V 2>&1) in *iputils*) say tool arping ;; esac
 # ifupdown's ways to make a bond and a bridge.
 for hook in ifenslave bridge; do
     [ ! -x "/etc/network/if-pre-up.d/$hook" ] || say tool "$hook"
@@ -57,7 +61,14 @@ done
 if [ -n "$main" ] && has networkctl; then
     say networkd "$(networkctl status "$main" 2>/dev/null | sed -n 's/^ *Network File: *//p')"
 fi
-if [ -n "$main" ] && has nmcli; then say nm "$(nmcli -g GENERAL.STATE device show "$main" 2>/dev/null)"; fi
+if [ -n "$main" ] && has nmcli; then
+    say nm "$(nmcli -g GENERAL.STATE device show "$main" 2>/dev/null)"
+    nmcli -t -f DEVICE,STATE device 2>/dev/null | sed -n 's/^\(.*\):connect\(ed\|ing.*\)$/managed=\1/p'
+fi
+# cloud-init writes its files anew, unless it is told not to.
+if [ -d /etc/cloud ] && ! grep -qsE '^network: *\{ *config: *disabled' /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg; then
+    say cloud_init active
+fi
 
 file() {
     [ -f "$1" ] && [ -r "$1" ] || return 0

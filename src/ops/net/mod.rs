@@ -61,6 +61,7 @@ impl Host {
                 return Ok(Report::default());
             }
             problems = check::of_host(&look, owner, links);
+            problems.extend(check::of_files(&look, work.edits.iter().map(|edit| edit.path.as_str())));
             check::refuse(&problems, options.force)?;
             self.refuse_taken(&site, &look, links)?;
             site.carry_out(&look, &work, &options.transaction)

@@ -96,6 +96,14 @@ impl<'a> Site<'a> {
     /// # Errors
     /// Faults of the connection.
     pub(super) fn duplicates(&self, probes: &[(String, String)]) -> Result<Vec<(String, String)>, Fault> {
+        self.duplicates_over(self.host.shell(), probes)
+    }
+
+    fn duplicates_over(
+        &self,
+        shell: &Shell,
+        probes: &[(String, String)],
+    ) -> Result<Vec<(String, String)>, Fault> {
         // -D asks from 0.0.0.0 (RFC 5227), so that nobody learns a wrong address; our own kernel does not answer it.
         let script = r#"while [ $# -gt 1 ]; do
             said=$(arping -D -c 2 -w 3 -I "$1" "$2" 2>/dev/null)
@@ -107,7 +115,7 @@ impl<'a> Site<'a> {
         }
         let args = probes.iter().flat_map(|(link, address)| [link.clone(), address.clone()]);
         let probe = Probe::script(script, args).sudo(self.sudo);
-        let output = self.host.shell().probe(&probe).map_err(|error| self.fault(error))?;
+        let output = shell.probe(&probe).map_err(|error| self.fault(error))?;
         Ok(output
             .text()
             .lines()
@@ -165,6 +173,8 @@ impl<'a> Site<'a> {
         work: &Work,
         options: &Options,
     ) -> Result<Report, Fault> {
+        // Who cannot come in anew now could not confirm anything.
+        self.fresh().connect().map_err(|error| self.fault(error))?;
         let id = uuid::Uuid::new_v4().simple().to_string();
         let shell = self.host.shell();
         let stage = Command::argv(["sh", "-c", STAGE, "kvmsh", &id])
@@ -228,19 +238,19 @@ impl<'a> Site<'a> {
 fn look(host: &Host, shell: &Shell, sudo: bool) -> Result<Look, Fault> {
     let fail = |error: ssh::Error| Fault::from(error).on_host(host.name());
     // sudo hides how we came in.
-    let probe = Probe::script(LOOK, [""; 0]).sudo(sudo).timeout(Duration::from_secs(30));
+    let mut connection = String::new();
+    if sudo {
+        let env = Probe::script("printf %s \"${SSH_CONNECTION-}\"", [""; 0]);
+        connection = shell.probe(&env).map_err(fail)?.text();
+    }
+    let probe = Probe::script(LOOK, [connection]).sudo(sudo).timeout(Duration::from_secs(60));
     let output = shell.probe(&probe).map_err(fail)?;
-    let mut look = Look::parse(&output.text());
+    let look = Look::parse(&output.text());
     if !output.ok() || look.links.is_empty() {
         return Err(Fault::new("probe_failed", "cannot look at the network")
             .on_host(host.name())
             .because(output.error_text())
             .hint("the host needs sh, iproute2 and coreutils"));
-    }
-    if sudo {
-        let env = Probe::script("printf %s \"${SSH_CONNECTION-}\"", [""; 0]);
-        let connection = shell.probe(&env).map_err(fail)?.text();
-        look.came_in_by(&connection);
     }
     Ok(look)
 }
@@ -313,7 +323,7 @@ impl Watch<'_> {
         let mut bad_since: Option<Instant> = None;
         let mut last: Vec<String> = Vec::new();
         let mut silent = Duration::ZERO;
-        loop {
+        for round in 0_u32.. {
             if let Some(stop) = cancel.stopped() {
                 let fault = finishing(|| self.give_up("it was stopped", &[], note));
                 return Err(Fault { class: stop.fault().class, ..fault });
@@ -346,8 +356,11 @@ impl Watch<'_> {
                     }
                 }
             }
-            cancel.sleep(Duration::from_secs(1).saturating_sub(asked.elapsed()));
+            // A firewall may take more than six connections in half a minute for an attack (`ufw limit`).
+            let pace = Duration::from_secs(if round < 2 { 2 } else { 6 });
+            cancel.sleep(pace.saturating_sub(asked.elapsed()));
         }
+        Err(finishing(|| self.after_undo(&last, note)))
     }
 
     fn report(&self, silent: Duration) -> Report {
@@ -366,8 +379,27 @@ impl Watch<'_> {
             Some(change) if change.state == "pending" => {}
             _ => return Seen::Undone,
         }
-        let failures = self.work.expect.failures(&look);
+        let mut failures = self.work.expect.failures(&look);
+        if failures.is_empty() {
+            // Now that the new links are on the wire.
+            match self.site.duplicates_over(&shell, &self.new_addresses()) {
+                Ok(taken) => failures.extend(
+                    taken.iter().map(|(address, mac)| format!("{mac} answers for {address} as well")),
+                ),
+                Err(fault) => return Seen::Silent(fault),
+            }
+        }
         if failures.is_empty() { Seen::Good(Box::new(shell)) } else { Seen::Bad(failures) }
+    }
+
+    /// The IPv4 addresses that this host did not have before, where arping can ask for them.
+    fn new_addresses(&self) -> Vec<(String, String)> {
+        let new = self.work.expect.addresses.iter().filter_map(|(link, net)| {
+            let known = self.before.addresses.iter().any(|address| address.net.addr() == net.addr());
+            let link = link.as_ref().filter(|_| net.addr().is_ipv4() && !known)?;
+            Some((link.clone(), net.addr().to_string()))
+        });
+        new.filter(|_| self.before.tools.contains("arping")).collect()
     }
 
     /// `false`: the answer got lost; look again.
@@ -400,6 +432,7 @@ impl Watch<'_> {
             "sh",
             DEADMAN_PATH,
             "undo",
+            self.id,
             &reason,
         ])
         .sudo(self.site.sudo)
@@ -437,16 +470,13 @@ impl Watch<'_> {
                     unreachable = Some(fault);
                 }
             }
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_secs(4));
         }
         let fault = Fault::new(
             "network_lost",
             format!("{host} cannot be reached, though it must have undone the change by itself"),
         )
-        .hint(format!(
-            "look at its console: /var/lib/kvmsh/network, and `journalctl -u {}`",
-            "kvmsh-network-timeout"
-        ));
+        .hint("look at its console: /var/lib/kvmsh/network, and `journalctl -u 'kvmsh-network-*'`");
         let fault = unreachable.into_iter().fold(fault, |fault, cause| fault.because(cause.to_string()));
         failures.iter().fold(fault, |fault, failure| fault.because(failure.clone()))
     }
@@ -465,7 +495,8 @@ impl Watch<'_> {
             .because(status.undo_log.join("\n"));
         }
         // A while after a link came up again, a gateway or a cable may still be on its way.
-        let expect = super::expect::Expect::unchanged(self.before);
+        let mut expect = super::expect::Expect::unchanged(self.before);
+        expect.gone.clone_from(&self.work.new_links);
         let mut wrong = Vec::new();
         for _ in 0..10 {
             match look(self.site.host, shell, self.site.sudo) {
@@ -514,6 +545,7 @@ fn payload(id: &str, work: &Work, options: &Options) -> String {
     put("undo-pre", lines(&work.undo_pre).as_bytes());
     put("undo-post", lines(&work.undo_post).as_bytes());
     put("links", work.links.iter().map(|link| format!("{link}\n")).collect::<String>().as_bytes());
+    put("touched", work.touched.iter().map(|link| format!("{link}\n")).collect::<String>().as_bytes());
     if work.netplan {
         put("netplan", b"");
     }

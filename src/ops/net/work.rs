@@ -42,6 +42,10 @@ pub struct Work {
     pub undo_post: Vec<Argv>,
     /// Links to delete when it is undone.
     pub links: Vec<String>,
+    /// Links that it makes.
+    pub new_links: Vec<String>,
+    /// The links it is about; of all others nothing is brought back by hand. None: all.
+    pub touched: Vec<String>,
     /// Whether netplan has files that networkd reads.
     pub netplan: bool,
     /// What is kept on the host so that it can be taken back later, by the link's name.
@@ -122,14 +126,17 @@ pub(super) fn put(look: &Look, owner: Owner, links: &[Link]) -> Result<Work, Fau
     }
     let mut touched: Vec<String> = Vec::new();
     for link in &changed {
-        let ports = link.ports().iter().map(ToString::to_string);
-        touched.extend(ports.chain(link.members()).chain([link.name().to_string()]));
+        // Below a VLAN the port itself stays as it is, with all that lies on it.
+        let goes_in = |port: &String| link.vlan().is_none() || !is_configured(owner, base, port);
+        touched.extend(link.ports().iter().map(ToString::to_string).filter(goes_in));
+        touched.extend(link.members().into_iter().chain([link.name().to_string()]));
     }
     let title: Vec<&str> = changed.iter().map(|link| link.name().as_str()).collect();
-    let mut work = compose(look, owner, base, &files, &touched);
+    let mut work = compose(look, owner, base, &files, &touched)?;
     work.title = title.join(", ");
     work.keep = keep;
     work.expect = Expect::of_links(look, links, &changed);
+    work.expect.keep_masters(look, &work.touched);
     Ok(work)
 }
 
@@ -164,13 +171,6 @@ pub(super) fn take_back(look: &Look, owner: Owner, names: &[String]) -> Result<W
         if let Some(over) = over {
             return Err(refuse(format!("{} lies on {name}", over.name), "remove that first"));
         }
-        let guests = look.ports_of(name).find(|port| matches!(port.kind.as_str(), "tun" | "macvtap"));
-        if let Some(guest) = guests {
-            return Err(refuse(
-                format!("a guest is on {name} ({})", guest.name),
-                "shut it down, or move it to another host, first",
-            ));
-        }
         files = record.take_back(&files).map_err(flaw)?;
         drop.push(name.clone());
     }
@@ -184,16 +184,18 @@ pub(super) fn take_back(look: &Look, owner: Owner, names: &[String]) -> Result<W
     if drop.is_empty() {
         return Ok(Work::default());
     }
-    let mut work = compose(look, owner, base, &files, &touched);
+    let mut work = compose(look, owner, base, &files, &touched)?;
     if owner == Owner::Netplan {
         // networkd leaves a link alone that is not in its files any more.
-        let deletions = drop.iter().map(|name| argv(["ip", "link", "delete", name]));
+        let there = drop.iter().filter(|name| look.link(name).is_some());
+        let deletions = there.map(|name| argv(["ip", "link", "delete", name]));
         work.post.splice(1..1, deletions);
     }
     work.title = format!("removal of {}", drop.join(", "));
     work.expect = Expect::without(look, &drop);
     // A card that nobody configures any more is switched off.
     work.expect.carriers.retain(|link| !touched.contains(link) || is_configured(owner, &files, link));
+    work.expect.keep_masters(look, &work.touched);
     work.drop = drop;
     Ok(work)
 }
@@ -220,8 +222,28 @@ fn argv<'a>(words: impl IntoIterator<Item = &'a str>) -> Argv {
 }
 
 /// Files and commands that lead from one state of the files to another.
-fn compose(look: &Look, owner: Owner, base: &Files, files: &Files, touched: &[String]) -> Work {
+///
+/// # Errors
+/// `network_refused` when a guest is on one of the links: its tap would lose the bridge for good.
+fn compose(
+    look: &Look,
+    owner: Owner,
+    base: &Files,
+    files: &Files,
+    touched: &[String],
+) -> Result<Work, Fault> {
     let bottom_up = with_uppers(look, touched);
+    for name in &bottom_up {
+        let guest = look.ports_of(name).find(|port| matches!(port.kind.as_str(), "tun" | "macvtap"));
+        if let Some(guest) = guest {
+            return Err(Fault::new(
+                "network_refused",
+                format!("a guest is on {name} ({}), which would lose it", guest.name),
+            )
+            .class(Class::Refused)
+            .hint("shut it down, or move it to another host, first"));
+        }
+    }
     let record = Record::between(base, files);
     let edits = record.files.into_iter().map(|(path, edit)| Edit {
         // netplan(5): its files may hold secrets, and it complains when others can read them.
@@ -234,7 +256,13 @@ fn compose(look: &Look, owner: Owner, base: &Files, files: &Files, touched: &[St
         after: edit.after.map(String::into_bytes),
     });
     let is_new = |name: &&String| look.link(name).is_none();
-    let mut work = Work { edits: edits.collect(), netplan: owner == Owner::Netplan, ..Work::default() };
+    let mut work = Work {
+        edits: edits.collect(),
+        netplan: owner == Owner::Netplan,
+        new_links: bottom_up.iter().filter(is_new).cloned().collect(),
+        touched: bottom_up.clone(),
+        ..Work::default()
+    };
     match owner {
         Owner::Ifupdown => {
             let has = |files: &Files, name: &str| is_configured(owner, files, name);
@@ -275,7 +303,7 @@ fn compose(look: &Look, owner: Owner, base: &Files, files: &Files, touched: &[St
             work.links = bottom_up.iter().rev().filter(|name| made(name) || is_new(name)).cloned().collect();
         }
     }
-    work
+    Ok(work)
 }
 
 /// The interfaces in the order in which they are brought up, with what lies on them.
@@ -318,9 +346,11 @@ pub(super) fn addresses_to_probe(look: &Look, links: &[Link]) -> Vec<(String, St
             let below = links.iter().filter(|below| link.ports().contains(below.name()));
             let mut candidates =
                 port.chain(below.flat_map(|below| below.ports().iter().map(ToString::to_string)));
-            if let Some(port) = candidates
-                .find(|name| look.link(name).is_some_and(|state| state.carrier && state.master.is_none()))
-            {
+            let free =
+                |name: &String| look.link(name).is_some_and(|state| state.carrier && state.master.is_none());
+            // Where none of them is up, the interface we came in by is on the same wire more often than not.
+            let near = look.addresses_of(&look.main).any(|address| address.net.contains(&net.addr()));
+            if let Some(port) = candidates.find(free).or_else(|| near.then(|| look.main.clone())) {
                 probes.push((port, net.addr().to_string()));
             }
         }
