@@ -103,13 +103,12 @@ fn settled(lab: &VmLab, clean: &(String, String), when: &str) -> bool {
     confirmed
 }
 
-#[test]
-fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
-    let lab = node();
-    let clean = state(&lab);
+/// Kills kvmsh at each of these marks, on a node that is reset in between.
+fn killed_at(lab: &VmLab, marks: &[(&str, &str)]) {
+    let clean = state(lab);
     lab.snapshot(NODE, "clean");
-    for (name, mark) in MARKS {
-        let child = begin(&lab, mark);
+    for (name, mark) in marks {
+        let child = begin(lab, mark);
         child.signal("KILL");
         child.wait(LONG);
         let killed = Instant::now();
@@ -126,7 +125,7 @@ fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
         );
         let took: u64 = took.trim().parse().unwrap();
         assert!(took <= CONFIRM + UNDO, "{name}: undone {took} s after it was armed");
-        let confirmed = settled(&lab, &clean, name);
+        let confirmed = settled(lab, &clean, name);
         eprintln!(
             "killed when {name}: {}, settled after {:?}",
             if confirmed { "new" } else { "old" },
@@ -134,6 +133,16 @@ fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
         );
         lab.restore(NODE, "clean");
     }
+}
+
+#[test]
+fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
+    killed_at(&node(), &MARKS);
+}
+
+#[test]
+fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one_with_netplan() {
+    killed_at(&VmLab::up(&[Node::new(NODE).netplan()]), &MARKS[1..4]);
 }
 
 #[test]
@@ -177,6 +186,15 @@ fn a_power_cut_on_netplan_and_one_while_the_change_is_undone() {
         assert!(!settled(&lab, &clean, mark));
     }
     // And without a cut.
+    for (args, why) in [
+        (&["--address", "10.99.0.11/24", "--force"][..], "no new connection"),
+        (&["--slave", "enp9s0", "--force"], "enp9s0"),
+    ] {
+        setup(&lab, &[], &[&CARDS[..], args, &["--confirm-within", &FAIL.to_string()]].concat())
+            .ends(1)
+            .says(&["everything is as before", why]);
+        is_as_before(&lab, &clean);
+    }
     setup(&lab, &[], &[&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]].concat())
         .ends(1)
         .says(&["everything is as before", "the gateway 10.88.0.77 does not answer"]);
