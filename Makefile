@@ -42,9 +42,9 @@ demo: build lab-parts ## build kvmsh and show it at work on a practice cluster o
 
 .PHONY: test
 test: lint lab-parts vm-parts ## lint, then all tests, on real libvirt daemons, SSH servers and guests
-	@# Whole Debian nodes in QEMU keep both processors busy: what measures time comes before them.
+	@# Whole Debian nodes in QEMU keep both processors busy: one after the other, and after what measures time.
 	$(RUNNER) $(CARGO) test --locked -- --skip nodes::
-	$(RUNNER) $(CARGO) test --locked --test it -- nodes::
+	$(RUNNER) $(CARGO) test --locked --test it -- nodes:: --test-threads=1
 
 .PHONY: lab
 lab: build lab-parts lab-down ## a practice cluster that stays, to play with

@@ -93,7 +93,7 @@ fn settled(lab: &VmLab, clean: &(String, String), when: &str) -> bool {
         assert!(live(lab).contains("br0 10.88.0.11/24"), "{when}: {}", live(lab));
         let left = lab.shell(
             NODE,
-            "ls /var/lib/kvmsh/network /etc/systemd/system | grep -E '^(pending|undoing|staging|kvmsh)' || :",
+            "ls /var/lib/kvmsh/network /etc/systemd/system | grep -E '^(pending|undoing|staging)' || :",
         );
         assert_eq!(left, "", "{when}");
         reachable(lab);
@@ -103,12 +103,13 @@ fn settled(lab: &VmLab, clean: &(String, String), when: &str) -> bool {
     confirmed
 }
 
-/// Kills kvmsh at each of these marks, on a node that is reset in between.
-fn killed_at(lab: &VmLab, marks: &[(&str, &str)]) {
-    let clean = state(lab);
+#[test]
+fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
+    let lab = node();
+    let clean = state(&lab);
     lab.snapshot(NODE, "clean");
-    for (name, mark) in marks {
-        let child = begin(lab, mark);
+    for (name, mark) in MARKS {
+        let child = begin(&lab, mark);
         child.signal("KILL");
         child.wait(LONG);
         let killed = Instant::now();
@@ -125,7 +126,7 @@ fn killed_at(lab: &VmLab, marks: &[(&str, &str)]) {
         );
         let took: u64 = took.trim().parse().unwrap();
         assert!(took <= CONFIRM + UNDO, "{name}: undone {took} s after it was armed");
-        let confirmed = settled(lab, &clean, name);
+        let confirmed = settled(&lab, &clean, name);
         eprintln!(
             "killed when {name}: {}, settled after {:?}",
             if confirmed { "new" } else { "old" },
@@ -133,16 +134,6 @@ fn killed_at(lab: &VmLab, marks: &[(&str, &str)]) {
         );
         lab.restore(NODE, "clean");
     }
-}
-
-#[test]
-fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
-    killed_at(&node(), &MARKS);
-}
-
-#[test]
-fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one_with_netplan() {
-    killed_at(&VmLab::up(&[Node::new(NODE).netplan()]), &MARKS[1..4]);
 }
 
 #[test]
