@@ -65,12 +65,13 @@ const MARKS: [(&str, &str); 5] = [
     ("armed", "test -d /var/lib/kvmsh/network/pending"),
     ("under way", "test -e /var/lib/kvmsh/network/pending/applying"),
     ("applied", "test -e /var/lib/kvmsh/network/pending/applied"),
-    ("confirmed", "test -e /var/lib/kvmsh/network/last-confirmed"),
+    ("confirmed", "test -e /var/lib/kvmsh/network/last-confirmed -o -d /var/lib/kvmsh/network/undone"),
 ];
 
 /// Starts a change and comes back when it has come as far as `mark`, or further.
 fn begin(lab: &VmLab, mark: &str) -> Child {
-    let child = lab.spawn(setup_command(lab, &[], &CARDS));
+    let child =
+        lab.spawn(setup_command(lab, &[], &[&CARDS[..], &["--confirm-within", &FAIL.to_string()]].concat()));
     let deadline = Instant::now() + LONG;
     // The mark may pass between two looks; any later one will do.
     let from = MARKS.iter().position(|(_, test)| *test == mark).unwrap();
@@ -125,7 +126,7 @@ fn a_controller_that_is_killed_leaves_the_old_network_or_the_new_one() {
             "cd /var/lib/kvmsh/network/undone 2>/dev/null && echo $(($(stat -c %Y differences) - $(stat -c %Y armed))) || echo 0",
         );
         let took: u64 = took.trim().parse().unwrap();
-        assert!(took <= CONFIRM + UNDO, "{name}: undone {took} s after it was armed");
+        assert!(took <= FAIL + UNDO, "{name}: undone {took} s after it was armed");
         let confirmed = settled(&lab, &clean, name);
         eprintln!(
             "killed when {name}: {}, settled after {:?}",
@@ -177,15 +178,6 @@ fn a_power_cut_on_netplan_and_one_while_the_change_is_undone() {
         assert!(!settled(&lab, &clean, mark));
     }
     // And without a cut.
-    for (args, why) in [
-        (&["--address", "10.99.0.11/24", "--force"][..], "no new connection"),
-        (&["--slave", "enp9s0", "--force"], "enp9s0"),
-    ] {
-        setup(&lab, &[], &[&CARDS[..], args, &["--confirm-within", &FAIL.to_string()]].concat())
-            .ends(1)
-            .says(&["everything is as before", why]);
-        is_as_before(&lab, &clean);
-    }
     setup(&lab, &[], &[&CARDS[..], &["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]].concat())
         .ends(1)
         .says(&["everything is as before", "the gateway 10.88.0.77 does not answer"]);
