@@ -454,6 +454,10 @@ impl Watch<'_> {
                     return Fault::new("network_failed", "the change was kept, though a check failed")
                         .because(failures.join("; "));
                 }
+                // A file that could not be restored: it stays `undoing`, and is tried again at the next start.
+                Ok(status) if status.id == self.id && !status.different.is_empty() => {
+                    return self.undone(&shell, &status, failures);
+                }
                 Ok(status) if status.state == "undone" && status.id == self.id => {
                     return self.undone(&shell, &status, failures);
                 }
@@ -491,7 +495,7 @@ impl Watch<'_> {
                 "network_undone",
                 format!("the change was undone, but for {}: {why}", status.different.join(", ")),
             )
-            .hint("look at these files; /var/lib/kvmsh/network/undone has what they were")
+            .hint("make room there, or look what is in the way; the next start tries again, and /var/lib/kvmsh/network/undoing has what they were")
             .because(status.undo_log.join("\n"));
         }
         // A while after a link came up again, a gateway or a cable may still be on its way.
