@@ -49,6 +49,8 @@ pub struct Report {
     pub silent: Duration,
     /// What was checked, in words.
     pub checked: String,
+    /// What works, and is not as it could be.
+    pub notes: Vec<String>,
 }
 
 /// A host that we are about to change, seen through its shell.
@@ -82,6 +84,17 @@ impl<'a> Site<'a> {
         let argv = ["sh", DEADMAN_PATH].iter().chain(args).copied();
         let command = Command::argv(argv).sudo(self.sudo).timeout(Some(Duration::from_secs(60)));
         shell.run(permit, &command).map_err(|error| self.fault(error))
+    }
+
+    /// What a file holds, read with the rights that will change it; `None` when there is none.
+    ///
+    /// # Errors
+    /// Faults of the connection; a file larger than `limit` bytes.
+    pub(super) fn content(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let shell = self.host.shell();
+        let shell = if self.sudo { &shell.with_sudo() } else { shell };
+        let read = || Ok(shell.exists(path)?.map(|_| shell.read(path, limit)).transpose()?);
+        read().map_err(|error| self.fault(error))
     }
 
     fn status(&self, shell: &Shell) -> Result<Status, Fault> {
@@ -303,7 +316,7 @@ struct Watch<'a> {
 /// What one look from outside has shown.
 enum Seen {
     /// Everything is as it must be.
-    Good(Box<Shell>),
+    Good(Box<Shell>, Vec<String>),
     /// The host answers, and this is wrong.
     Bad(Vec<String>),
     /// It is still at work.
@@ -333,9 +346,9 @@ impl Watch<'_> {
             }
             let asked = Instant::now();
             match self.see() {
-                Seen::Good(shell) => {
+                Seen::Good(shell, notes) => {
                     if self.confirm(&shell)? {
-                        return Ok(self.report(silent));
+                        return Ok(Report { notes, ..self.report(silent) });
                     }
                 }
                 Seen::Kept => return Ok(self.report(silent)),
@@ -364,7 +377,7 @@ impl Watch<'_> {
     }
 
     fn report(&self, silent: Duration) -> Report {
-        Report { changed: true, took: self.began.elapsed(), silent, checked: self.work.expect.summary() }
+        Report { changed: true, took: self.began.elapsed(), silent, checked: self.work.expect.summary(), notes: Vec::new() }
     }
 
     fn see(&self) -> Seen {
@@ -389,7 +402,11 @@ impl Watch<'_> {
                 Err(fault) => return Seen::Silent(fault),
             }
         }
-        if failures.is_empty() { Seen::Good(Box::new(shell)) } else { Seen::Bad(failures) }
+        if failures.is_empty() {
+            Seen::Good(Box::new(shell), self.work.expect.notes(&look))
+        } else {
+            Seen::Bad(failures)
+        }
     }
 
     /// The IPv4 addresses that this host did not have before, where arping can ask for them.
