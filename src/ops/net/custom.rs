@@ -2,9 +2,9 @@
 
 use super::expect::Expect;
 use super::look::Look;
+use super::transaction::Site;
 use super::work::{Argv, Edit, Work};
 use crate::model::{Class, Fault};
-use super::transaction::Site;
 
 /// The most that a file of the network holds.
 const FILE_LIMIT: u64 = 256 << 10;

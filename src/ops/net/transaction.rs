@@ -377,7 +377,13 @@ impl Watch<'_> {
     }
 
     fn report(&self, silent: Duration) -> Report {
-        Report { changed: true, took: self.began.elapsed(), silent, checked: self.work.expect.summary(), notes: Vec::new() }
+        Report {
+            changed: true,
+            took: self.began.elapsed(),
+            silent,
+            checked: self.work.expect.summary(),
+            notes: Vec::new(),
+        }
     }
 
     fn see(&self) -> Seen {

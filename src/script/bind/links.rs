@@ -159,7 +159,10 @@ fn report_map(report: &Report) -> Map {
         ("seconds".into(), seconds(report.took)),
         ("unreachable".into(), seconds(report.silent)),
         ("checked".into(), report.checked.clone().into()),
-        ("notes".into(), report.notes.iter().map(|note| Dynamic::from(note.clone())).collect::<Array>().into()),
+        (
+            "notes".into(),
+            report.notes.iter().map(|note| Dynamic::from(note.clone())).collect::<Array>().into(),
+        ),
     ])
 }
 
