@@ -41,6 +41,15 @@ impl Start {
         self.session_from(Inventory::default())
     }
 
+    /// The session, unless the usual inventory cannot be read; one that was named must be.
+    pub(super) fn session_if_readable(&self) -> Result<Option<Session>, Diagnosis> {
+        match self.session() {
+            Ok(session) => Ok(Some(session)),
+            Err(wrong) if self.location.as_ref().is_some_and(|location| location.named) => Err(wrong),
+            Err(_) => Ok(None),
+        }
+    }
+
     fn session_with(&self, location: Option<Location>) -> Result<Session, Diagnosis> {
         let inventory = inventory::load(location.as_ref())?;
         // A slip in -H must not surface in the middle of a script.

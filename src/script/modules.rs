@@ -75,7 +75,11 @@ impl Modules {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
+    /// A module's name and its text.
+    ///
+    /// # Errors
+    /// `no_module`, with a suggestion.
+    pub(super) fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
         if path.starts_with("std/") {
             return STDLIB
                 .iter()

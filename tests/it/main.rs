@@ -2,6 +2,7 @@
 //! library as their users see them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+mod check;
 mod cli;
 mod connect;
 mod demo;
