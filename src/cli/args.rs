@@ -99,6 +99,10 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = duration, global = true)]
     pub timeout: Option<Duration>,
 
+    /// Wait this long for --lock, and for hosts that somebody else is changing, instead of giving up at once
+    #[arg(long, value_name = "TIME", value_parser = duration, global = true)]
+    pub wait: Option<Duration>,
+
     /// Where changes are written down, instead of the state directory
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
     pub journal: Option<PathBuf>,
@@ -119,11 +123,11 @@ pub struct Options {
 /// What kvmsh does beside running scripts.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// The hosts in the inventory
+    /// The hosts in the inventory; alone: whether they answer, who changes them, which are cordoned
     Hosts {
         /// What to do with them.
         #[command(subcommand)]
-        command: HostsCommand,
+        command: Option<HostsCommand>,
     },
     /// What was changed, when, and by which line of which script
     Journal {

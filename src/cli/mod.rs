@@ -98,7 +98,8 @@ fn subcommand(command: Command, start: &Start) -> Result<u8, Diagnosis> {
         Command::Completions { shell } => docs::completions(shell).map_err(Into::into),
         Command::Definitions { dir } => definitions::run(&dir, start),
         Command::Man => docs::man().map_err(Into::into),
-        Command::Hosts { command } => match command {
+        Command::Hosts { command: None } => hosts::state(start),
+        Command::Hosts { command: Some(command) } => match command {
             HostsCommand::List => hosts::list(start),
             HostsCommand::Test { names } => hosts::test(&names, start),
             HostsCommand::Add(arguments) => hosts::add(&arguments, start),

@@ -23,6 +23,7 @@ pub(super) fn alone(start: &Start) -> Result<u8, Diagnosis> {
         return Err(usage("--timeout is for scripts: the prompt waits for you").into());
     }
     let session = start.session()?;
+    session.leases().for_purpose(start.purpose(&session, "prompt"));
     signals::watch(&start.cancel)?;
     let rc = || Some(dirs::config_dir()?.join("kvmsh/rc.rhai"));
     let setup = repl::Setup {
@@ -40,7 +41,9 @@ pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start
     if let Some(time) = start.options.timeout {
         signals::deadline(&start.cancel, time);
     }
+    session.leases().for_purpose(start.purpose(&session, &source.name));
     let result = Runner::for_script(&session, source).run(source, args);
+    session.leases().give_back();
     let stopped = start.cancel.stopped().map(Stop::fault);
     let end = match result {
         Ok(end) => end,

@@ -75,16 +75,23 @@ impl Journal {
 
     /// A journal that is not kept, for tests.
     pub fn off() -> Self {
-        let user = std::env::var("SUDO_USER")
-            .or_else(|_| std::env::var("USER"))
-            .or_else(|_| std::env::var("LOGNAME"))
-            .unwrap_or_else(|_| "unknown".to_owned());
-        Self { path: None, run: String::new(), user, file: OnceLock::new(), next: AtomicU64::new(1) }
+        Self {
+            path: None,
+            run: String::new(),
+            user: super::user::name(),
+            file: OnceLock::new(),
+            next: AtomicU64::new(1),
+        }
     }
 
     /// This run's id.
     pub fn run(&self) -> &str {
         &self.run
+    }
+
+    /// Who runs it: the operating system's user.
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
     pub(super) fn begin(&self, change: &Change) -> Result<Ticket, Fault> {

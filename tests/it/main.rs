@@ -16,6 +16,7 @@ mod keys;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;
+mod leases;
 mod memory;
 mod nodes;
 mod objects;
