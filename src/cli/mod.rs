@@ -6,6 +6,7 @@ mod definitions;
 mod docs;
 mod hosts;
 mod journal;
+mod lock;
 pub mod plan;
 mod run;
 mod signals;
@@ -94,7 +95,7 @@ fn act(
 fn subcommand(command: Command, start: &Start) -> Result<u8, Diagnosis> {
     match command {
         Command::Check { files } => check::run(&files, start),
-        Command::Journal { since, run } => journal::run(since, run, start),
+        Command::Journal(wanted) => journal::run(&wanted, start),
         Command::Completions { shell } => docs::completions(shell).map_err(Into::into),
         Command::Definitions { dir } => definitions::run(&dir, start),
         Command::Man => docs::man().map_err(Into::into),

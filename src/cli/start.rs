@@ -58,7 +58,7 @@ impl Start {
             inventory,
             select: self.options.hosts.clone(),
             mode,
-            journal: Journal::at(self.journal()?),
+            journal: if self.options.no_journal { Journal::off() } else { Journal::at(self.journal()?) },
             assume_yes: self.options.yes,
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),

@@ -104,6 +104,7 @@ impl Host {
 
     /// The same host, logged in to with a password alone, for as long as this handle lives.
     pub fn with_password(&self, password: &str) -> Self {
+        crate::model::secret::remember(password);
         self.through(self.shell().with_password(Password::new(password)))
     }
 

@@ -170,6 +170,7 @@ impl Session {
                 .hint("run it at a terminal")
         };
         let answer = self.prompt().ok_or_else(nobody)?.passphrase(question);
+        answer.iter().for_each(|secret| crate::model::secret::remember(secret));
         self.cancel().check()?;
         Ok(answer)
     }

@@ -29,4 +29,5 @@ mod secrets;
 mod ssh;
 mod sshd;
 mod traps;
+mod unattended;
 mod views;
