@@ -17,6 +17,7 @@ mod keys;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;
+mod leases;
 mod memory;
 mod nodes;
 mod objects;
@@ -29,4 +30,5 @@ mod secrets;
 mod ssh;
 mod sshd;
 mod traps;
+mod unattended;
 mod views;

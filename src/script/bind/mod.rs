@@ -17,6 +17,7 @@ mod help;
 mod host;
 mod keys;
 mod links;
+mod marks;
 mod moves;
 mod network;
 mod output;
@@ -50,8 +51,8 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
         };
     }
     modules!(
-        error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, links, cpu,
-        moves, topology, views
+        error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, links, marks,
+        cpu, moves, topology, views
     );
 }
 
