@@ -27,5 +27,6 @@ mod scripts;
 mod secrets;
 mod ssh;
 mod sshd;
+mod storage;
 mod traps;
 mod views;
