@@ -28,6 +28,7 @@ mod shell;
 mod topology;
 pub mod transfer;
 mod volume;
+mod volume_data;
 mod watch;
 
 pub use cpu::Cpu;
@@ -39,3 +40,4 @@ pub use network::Network;
 pub use pool::Pool;
 pub use session::{Session, Settings};
 pub use volume::Volume;
+pub use volume_data::{CopyWay, Moved, Moving};

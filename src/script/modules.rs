@@ -22,6 +22,8 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("std/keys", include_str!("../../stdlib/keys.rhai")),
     ("std/migrate", include_str!("../../stdlib/migrate.rhai")),
     ("std/net", include_str!("../../stdlib/net.rhai")),
+    ("std/nfs", include_str!("../../stdlib/nfs.rhai")),
+    ("std/pool", include_str!("../../stdlib/pool.rhai")),
 ];
 
 /// The texts of all scripts of a run, by name, for carets in errors.

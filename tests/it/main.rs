@@ -29,6 +29,7 @@ mod scripts;
 mod secrets;
 mod ssh;
 mod sshd;
+mod storage;
 mod traps;
 mod unattended;
 mod views;
