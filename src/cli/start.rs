@@ -7,7 +7,7 @@ use super::args::{Options, usage};
 use crate::gate::{Journal, Mode};
 use crate::inventory::{self, Location};
 use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Progress, Prompt, Screen};
-use crate::ops::{Session, Settings};
+use crate::ops::{Purpose, Session, Settings};
 use crate::ui::{Ask, Bars, Live, Term, output};
 
 /// What all commands begin with.
@@ -41,6 +41,15 @@ impl Start {
         self.session_from(Inventory::default())
     }
 
+    /// The session, unless the usual inventory cannot be read; one that was named must be.
+    pub(super) fn session_if_readable(&self) -> Result<Option<Session>, Diagnosis> {
+        match self.session() {
+            Ok(session) => Ok(Some(session)),
+            Err(wrong) if self.location.as_ref().is_some_and(|location| location.named) => Err(wrong),
+            Err(_) => Ok(None),
+        }
+    }
+
     fn session_with(&self, location: Option<Location>) -> Result<Session, Diagnosis> {
         let inventory = inventory::load(location.as_ref())?;
         // A slip in -H must not surface in the middle of a script.
@@ -58,7 +67,7 @@ impl Start {
             inventory,
             select: self.options.hosts.clone(),
             mode,
-            journal: Journal::at(self.journal()?),
+            journal: if self.options.no_journal { Journal::off() } else { Journal::at(self.journal()?) },
             assume_yes: self.options.yes,
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),
@@ -74,6 +83,12 @@ impl Start {
             usage("there is no home directory to keep the journal in")
                 .hint("set HOME, or name a file with --journal")
         })
+    }
+
+    /// What leases on hosts say of this run.
+    pub(super) fn purpose(&self, session: &Session, text: &str) -> Purpose {
+        let user = session.gate().journal().user().to_owned();
+        Purpose { user, text: text.to_owned(), wait: self.options.wait.unwrap_or_default() }
     }
 
     /// Whoever can be asked.

@@ -1,0 +1,4 @@
+//! Pools and volumes, described in maps.
+
+mod pools;
+mod volumes;
