@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::error::ScriptFault;
 use super::show::json;
-use crate::model::{Cell, DomainRow, Fault, Table, Tone};
+use crate::model::{Cell, Class, DomainRow, Fault, Table, Tone};
 use crate::ops::migrate::Move;
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 
@@ -98,8 +98,15 @@ fn host_table(hosts: &[Host]) -> Table {
         asked
             .into_iter()
             .map(|(host, asked)| {
-                asked.join().ok().and_then(Result::ok).unwrap_or_else(|| {
-                    let mut row = vec![text(host.name()), Cell::State("down".into(), Tone::Bad)];
+                let answer = asked.join().unwrap_or_else(|_| Err(Fault::new("defect", "a thread has ended")));
+                answer.unwrap_or_else(|fault| {
+                    let state = match fault.class {
+                        // Who was not let finish has not seen whether it is down.
+                        Class::Interrupted => Cell::State("interrupted".into(), Tone::Warn),
+                        Class::TimedOut => Cell::State("timed out".into(), Tone::Warn),
+                        _ => Cell::State("down".into(), Tone::Bad),
+                    };
+                    let mut row = vec![text(host.name()), state];
                     row.resize(9, Cell::Nothing);
                     row
                 })
