@@ -280,6 +280,10 @@ fn fault_table(faults: &[ScriptFault]) -> Table {
 }
 
 /// Maps become rows; the columns are all keys, in the order in which they first appear.
+/// Columns that stand first, in this order: a narrow terminal shows no others.
+const FIRST: &[&str] =
+    &["name", "host", "domain", "guest", "target", "device", "kind", "type", "state", "up"];
+
 fn maps(items: &[Dynamic]) -> Option<Table> {
     let maps = all::<Map>(items)?;
     let mut keys: Vec<String> = Vec::new();
@@ -290,6 +294,8 @@ fn maps(items: &[Dynamic]) -> Option<Table> {
             }
         }
     }
+    // Rhai sorts the keys of maps. What something is called is worth more than what begins with an `a`.
+    keys.sort_by_key(|key| FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()));
     let mut table = Table::with_columns(keys.clone());
     table.rows = maps
         .iter()
