@@ -199,7 +199,7 @@ impl Runner {
 
     /// Files for the Rhai language server, by name.
     pub fn definitions(&self) -> Vec<(String, String)> {
-        definitions::files(&self.engine)
+        definitions::files(&self.engine, &self.index())
     }
 
     /// Everything that can be called, with its documentation.
@@ -220,7 +220,7 @@ impl Runner {
 
     /// What the parts of a text are; what is between them is space.
     pub fn inks(&self, text: &str) -> Vec<(Range<usize>, Ink)> {
-        ink::inks(&self.tokens(text), &self.known().1, |name| self.scope.contains(name))
+        ink::inks(&self.tokens(text), &self.known().1, |name| self.scope.contains(name), text.len())
     }
 
     /// The brackets that belong together, one of which is at the cursor.

@@ -91,7 +91,7 @@ impl<'a> Site<'a> {
     pub(super) fn content(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault> {
         let shell = self.host.shell();
         let shell = if self.sudo { &shell.with_sudo() } else { shell };
-        let read = || Ok(shell.exists(path)?.map(|_| shell.read(path, limit)).transpose()?);
+        let read = || shell.exists(path)?.map(|_| shell.read(path, limit)).transpose();
         read().map_err(|error| self.fault(error))
     }
 

@@ -11,11 +11,14 @@ use super::walk::Walk;
 use crate::model::Fault;
 use crate::model::suggest::did_you_mean;
 
+/// Names of functions with those of their parameters.
+type Functions = Rc<Vec<(String, Vec<String>)>>;
+
 /// An imported module, as far as it is known.
 #[derive(Debug, Clone)]
 pub(super) struct Import {
     /// Its public functions with their parameters; `None` where nobody can say.
-    functions: Option<Rc<Vec<(String, Vec<String>)>>>,
+    functions: Option<Functions>,
 }
 
 impl Walk<'_> {
@@ -34,12 +37,7 @@ impl Walk<'_> {
         }
     }
 
-    fn public(
-        &mut self,
-        name: &str,
-        text: &str,
-        position: Position,
-    ) -> Option<Rc<Vec<(String, Vec<String>)>>> {
+    fn public(&mut self, name: &str, text: &str, position: Position) -> Option<Functions> {
         let ast = match self.parser.compile(super::super::runner::without_shebang(text).as_ref()) {
             Ok(ast) => ast,
             Err(error) => {

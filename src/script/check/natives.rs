@@ -16,6 +16,9 @@ struct Form {
     returns: String,
 }
 
+/// A function's name, its form, and the names of the types it takes.
+type Named = (String, Form, Vec<(String, TypeId)>);
+
 /// All forms of all functions, by name; those of properties begin with `get$` and `set$`.
 #[derive(Debug, Default)]
 pub(super) struct Natives {
@@ -88,8 +91,8 @@ impl Natives {
     }
 }
 
-/// A function's name, its form, and the names of the types it takes; `None` for what is called otherwise.
-fn form(function: &FuncInfo<'_>) -> Option<(String, Form, Vec<(String, TypeId)>)> {
+/// `None` for what is not called by its name alone.
+fn form(function: &FuncInfo<'_>) -> Option<Named> {
     let data = function.metadata;
     if !function.namespace.is_empty() || function.script.is_some() {
         return None;
