@@ -387,7 +387,7 @@ impl Pool {
         }
     }
 
-    fn is_free(&self, name: &str) -> Result<(), Fault> {
+    pub(super) fn is_free(&self, name: &str) -> Result<(), Fault> {
         file_name("volume", name)?;
         if !self
             .ask(|p| p.volumes()?.iter().map(crate::libvirt::Volume::name).collect::<Result<Vec<_>, _>>())?
