@@ -108,7 +108,7 @@ impl VolumeStream {
     ///
     /// # Errors
     /// As [`VolumeStream::send`].
-    pub fn send_hole(&mut self, length: u64) -> Result<(), Error> {
+    pub fn send_hole(&mut self, _: &Permit, length: u64) -> Result<(), Error> {
         self.connection.judge(raw::send_hole(self.stream()?, length))
     }
 

@@ -4,6 +4,7 @@
 //! Every change goes through the gate here: `Host::change` is the only caller
 //! of [`crate::gate::Gate::apply`] outside tests.
 
+mod clone;
 mod console;
 mod cpu;
 mod domain;
@@ -31,6 +32,7 @@ mod volume;
 mod volume_data;
 mod watch;
 
+pub use clone::{CloneOptions, Disks};
 pub use cpu::Cpu;
 pub use domain::Domain;
 pub use host::{Host, HostCheck};

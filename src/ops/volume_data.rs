@@ -138,13 +138,14 @@ trait Sink {
     fn hole(&mut self, length: u64) -> Result<(), Fault>;
 }
 
-struct VolumeSink {
+struct VolumeSink<'a> {
+    permit: &'a Permit,
     stream: VolumeStream,
     holes: bool,
     host: String,
 }
 
-impl VolumeSink {
+impl VolumeSink<'_> {
     fn zeros(&mut self, mut length: u64) -> Result<(), Fault> {
         let zeros = vec![0; CHUNK];
         while length > 0 {
@@ -156,15 +157,18 @@ impl VolumeSink {
     }
 }
 
-impl Sink for VolumeSink {
+impl Sink for VolumeSink<'_> {
     fn data(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.stream.send(bytes).map_err(|error| Fault::from(error).on_host(&self.host))
     }
 
     fn hole(&mut self, length: u64) -> Result<(), Fault> {
         let host = self.host.clone();
-        let sent =
-            if self.holes { self.stream.send_hole(length).map_err(Fault::from) } else { self.zeros(length) };
+        let sent = if self.holes {
+            self.stream.send_hole(self.permit, length).map_err(Fault::from)
+        } else {
+            self.zeros(length)
+        };
         sent.map_err(|fault| fault.on_host(host))
     }
 }
@@ -315,7 +319,7 @@ impl Pool {
         permit: &Permit,
         name: &str,
         length: u64,
-        fill: impl FnOnce(&mut VolumeSink) -> Result<Moved, Fault>,
+        fill: impl FnOnce(&mut VolumeSink<'_>) -> Result<Moved, Fault>,
     ) -> Result<Moved, Fault> {
         let host = self.host();
         let directory = self.directory()?;
@@ -345,7 +349,7 @@ impl Pool {
         let filled = || -> Result<Moved, Fault> {
             let handle = host.connection()?.pool(self.name())?.create_volume(permit, &text, false)?;
             let stream = handle.upload(permit, length, true)?;
-            let mut sink = VolumeSink { stream, holes: true, host: host.name().to_owned() };
+            let mut sink = VolumeSink { permit, stream, holes: true, host: host.name().to_owned() };
             let moved = fill(&mut sink)?;
             sink.stream.finish()?;
             if directory.is_some() {
@@ -383,7 +387,7 @@ impl Pool {
         }
     }
 
-    fn is_free(&self, name: &str) -> Result<(), Fault> {
+    pub(super) fn is_free(&self, name: &str) -> Result<(), Fault> {
         file_name("volume", name)?;
         if !self
             .ask(|p| p.volumes()?.iter().map(crate::libvirt::Volume::name).collect::<Result<Vec<_>, _>>())?
@@ -614,7 +618,7 @@ impl Volume {
             Pump { host, label: self.name(), note: format!("→ {}", host.name()), total: length, how };
         let outcome = host.change(change, |permit| -> Result<Moved, Fault> {
             let stream = self.handle()?.upload(permit, length, false)?;
-            let mut sink = VolumeSink { stream, holes: false, host: host.name().to_owned() };
+            let mut sink = VolumeSink { permit, stream, holes: false, host: host.name().to_owned() };
             let moved = pump.run(&mut source, &mut sink)?;
             sink.stream.finish()?;
             Ok(moved)

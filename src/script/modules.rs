@@ -14,6 +14,7 @@ use crate::model::suggest::did_you_mean;
 
 /// The standard library, built into the binary.
 pub(super) const STDLIB: &[(&str, &str)] = &[
+    ("std/bench", include_str!("../../stdlib/bench.rhai")),
     ("std/bond", include_str!("../../stdlib/bond.rhai")),
     ("std/bridge", include_str!("../../stdlib/bridge.rhai")),
     ("std/cli", include_str!("../../stdlib/cli.rhai")),

@@ -8,6 +8,7 @@
 // `export_module` exports only what is `pub`, and what it generates unwraps what Rhai has checked.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod clone;
 mod cpu;
 mod domain;
 mod error;
@@ -54,6 +55,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
     }
     modules!(
         error,
+        clone,
         help,
         global,
         flow,

@@ -317,6 +317,22 @@ pub(in crate::script) static CREATE_VOLUME: Keys = keys(
 const RATE: Key = key("rate", Holds::Size, "", "at most so much per second, for instance \"50MiB\"");
 const CHECKSUM: Key = flag("checksum", "read both ends again and compare them by SHA-256");
 
+pub(in crate::script) static CLONE: Keys = keys(
+    "Domain",
+    "clone_to",
+    &[
+        key("on", Holds::Value, "", "its Host, or the name; left out, the same host"),
+        key(
+            "disks",
+            Holds::Word(&["full", "linked", "reflink"]),
+            "\"full\"",
+            "full: copied; linked: on top of the original's, which must not be written to any more; reflink: copied, \
+             sharing blocks",
+        ),
+        flag("start", "start it"),
+    ],
+);
+
 pub(in crate::script) static POOL_UPLOAD: Keys = keys(
     "Pool",
     "upload",
@@ -518,6 +534,7 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &CONSOLE,
     &SCREENSHOT,
     &CREATE_VOLUME,
+    &CLONE,
     &POOL_UPLOAD,
     &VOLUME_UPLOAD,
     &VOLUME_DOWNLOAD,
