@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod domain;
+pub mod edit;
 pub mod host;
 pub mod pool;
 pub mod secret;
