@@ -24,6 +24,8 @@ pub enum XmlKind {
     Live,
     /// The definition that the next start uses.
     Inactive,
+    /// The definition with its secrets, to be defined again.
+    Whole,
     /// Fit for another host: what libvirt itself sends in a migration.
     Migratable,
 }
@@ -182,6 +184,7 @@ impl Domain {
         let flags = match kind {
             XmlKind::Live => 0,
             XmlKind::Inactive => sys::VIR_DOMAIN_XML_INACTIVE,
+            XmlKind::Whole => sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE,
             XmlKind::Migratable => sys::VIR_DOMAIN_XML_MIGRATABLE | sys::VIR_DOMAIN_XML_INACTIVE,
         };
         self.ask(move |d| d.xml_desc(flags))

@@ -5,7 +5,7 @@
 //! of [`crate::gate::Gate::apply`] outside tests.
 
 mod console;
-mod cpu;
+pub mod cpu;
 mod domain;
 mod facts;
 mod host;

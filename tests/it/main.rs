@@ -4,6 +4,7 @@
 
 mod cli;
 mod connect;
+mod cpus;
 mod demo;
 mod deps;
 mod docs;

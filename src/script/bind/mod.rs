@@ -9,7 +9,9 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod cpu;
+mod cpus;
 mod domain;
+mod edit;
 mod error;
 mod flow;
 mod global;
@@ -51,7 +53,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
     }
     modules!(
         error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, links, cpu,
-        moves, topology, views
+        moves, topology, views, edit, cpus
     );
 }
 
