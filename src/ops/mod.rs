@@ -6,7 +6,7 @@
 
 mod clone;
 mod console;
-mod cpu;
+pub mod cpu;
 mod domain;
 mod facts;
 mod host;

@@ -18,6 +18,7 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("std/bond", include_str!("../../stdlib/bond.rhai")),
     ("std/bridge", include_str!("../../stdlib/bridge.rhai")),
     ("std/cli", include_str!("../../stdlib/cli.rhai")),
+    ("std/cpu", include_str!("../../stdlib/cpu.rhai")),
     ("std/evacuate", include_str!("../../stdlib/evacuate.rhai")),
     ("std/hostprep", include_str!("../../stdlib/hostprep.rhai")),
     ("std/keys", include_str!("../../stdlib/keys.rhai")),

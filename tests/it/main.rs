@@ -5,6 +5,7 @@
 mod check;
 mod cli;
 mod connect;
+mod cpus;
 mod demo;
 mod deps;
 mod docs;
