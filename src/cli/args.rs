@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 
 use super::{journal, lock};
-use crate::model::{Class, Fault, Window};
+use crate::model::{Class, Fault, Limit, Window};
 use crate::ui::{Choice, Format};
 
 const USAGE: &str = "kvmsh [OPTIONS] [FILE [ARGS]...]
@@ -123,6 +123,14 @@ pub struct Options {
     #[arg(long, global = true, conflicts_with = "journal")]
     pub no_journal: bool,
 
+    /// Forget the steps that a run of this script which was killed has done: `once` does them again
+    #[arg(long, global = true)]
+    pub start_over: bool,
+
+    /// How much a script may take: string=1GiB, array=N, map=N, depth=N, operations=N; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", global = true)]
+    pub limit: Vec<Limit>,
+
     /// Do not run rc.rhai of the configuration directory when the prompt begins
     #[arg(long, global = true)]
     pub no_rc: bool,
@@ -152,6 +160,12 @@ pub enum Command {
         /// The scripts; `-` is stdin
         #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
+    },
+    /// Write a commented script to begin with
+    New {
+        /// What to call it: NAME or NAME.rhai
+        #[arg(value_name = "NAME", value_hint = ValueHint::FilePath)]
+        name: PathBuf,
     },
     /// Print completions for a shell
     Completions {

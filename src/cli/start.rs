@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::args::{Options, usage};
 use crate::gate::{Journal, Mode};
 use crate::inventory::{self, Location};
-use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Progress, Prompt, Screen};
-use crate::ops::{Purpose, Session, Settings};
+use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Limits, Progress, Prompt, Screen};
+use crate::ops::{Manner, Purpose, Session, Settings};
 use crate::ui::{Ask, Bars, Live, Term, output};
 
 /// What all commands begin with.
@@ -64,7 +64,11 @@ impl Start {
             cancel: self.cancel.clone(),
             prompt: self.prompt(),
         })
-        .on(self.screen()))
+        .on(self.screen())
+        .behaving(Manner {
+            quiet: self.options.quiet,
+            limits: self.options.limit.iter().fold(Limits::default(), |limits, one| limits.with(*one)),
+        }))
     }
 
     /// The file that changes are written down in.

@@ -18,6 +18,7 @@ mod lab;
 mod layers;
 mod leases;
 mod memory;
+mod nightly;
 mod nodes;
 mod objects;
 mod policy;
