@@ -30,7 +30,7 @@ pub(super) fn alone(start: &Start) -> Result<u8, Diagnosis> {
     signals::watch(&start.cancel)?;
     let rc = || Some(dirs::config_dir()?.join("kvmsh/rc.rhai"));
     let setup = repl::Setup {
-        format: start.options.output,
+        format: start.shown.clone(),
         location: start.location.clone(),
         rc: if start.options.no_rc { None } else { rc() },
     };

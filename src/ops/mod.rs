@@ -4,6 +4,7 @@
 //! Every change goes through the gate here: `Host::change` is the only caller
 //! of [`crate::gate::Gate::apply`] outside tests.
 
+mod clone;
 mod console;
 mod cpu;
 mod domain;
@@ -29,8 +30,10 @@ mod steps;
 mod topology;
 pub mod transfer;
 mod volume;
+mod volume_data;
 mod watch;
 
+pub use clone::{CloneOptions, Disks};
 pub use cpu::Cpu;
 pub use domain::Domain;
 pub use host::{Host, HostCheck};
@@ -41,3 +44,4 @@ pub use pool::Pool;
 pub use session::{Manner, Session, Settings};
 pub use steps::Steps;
 pub use volume::Volume;
+pub use volume_data::{CopyWay, Moved, Moving};

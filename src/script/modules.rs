@@ -15,6 +15,7 @@ use crate::model::suggest::did_you_mean;
 /// The standard library, built into the binary.
 pub(super) const STDLIB: &[(&str, &str)] = &[
     ("std/backup", include_str!("../../stdlib/backup.rhai")),
+    ("std/bench", include_str!("../../stdlib/bench.rhai")),
     ("std/bond", include_str!("../../stdlib/bond.rhai")),
     ("std/bridge", include_str!("../../stdlib/bridge.rhai")),
     ("std/cli", include_str!("../../stdlib/cli.rhai")),
@@ -24,6 +25,8 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("std/keys", include_str!("../../stdlib/keys.rhai")),
     ("std/migrate", include_str!("../../stdlib/migrate.rhai")),
     ("std/net", include_str!("../../stdlib/net.rhai")),
+    ("std/nfs", include_str!("../../stdlib/nfs.rhai")),
+    ("std/pool", include_str!("../../stdlib/pool.rhai")),
     ("std/report", include_str!("../../stdlib/report.rhai")),
     ("std/snapshots", include_str!("../../stdlib/snapshots.rhai")),
 ];
@@ -80,7 +83,11 @@ impl Modules {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
+    /// A module's name and its text.
+    ///
+    /// # Errors
+    /// `no_module`, with a suggestion.
+    pub(super) fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
         if path.starts_with("std/") {
             return STDLIB
                 .iter()

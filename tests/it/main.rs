@@ -2,6 +2,7 @@
 //! library as their users see them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+mod check;
 mod cli;
 mod connect;
 mod demo;
@@ -29,6 +30,7 @@ mod scripts;
 mod secrets;
 mod ssh;
 mod sshd;
+mod storage;
 mod traps;
 mod unattended;
 mod views;

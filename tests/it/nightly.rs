@@ -38,6 +38,10 @@ fn no_script_changes_anything_while_it_plans() {
         ("evacuate.rhai", &["h2-a"], &[6]),
         ("backup.rhai", &["h2-a", "--to", "/root/backup"], &[6]),
         ("snapshot-rotate.rhai", &["h2-a"], &[6]),
+        ("clone.rhai", &["old", "copy"], &[6]),
+        ("bench-storage.rhai", &["shared", "h2-a"], &[6]),
+        // The lab has no NFS.
+        ("setup-storage.rhai", &["h2-b", "--server", "h2-a"], &[1, 4, 6]),
         ("health.rhai", &[], &[0, 5]),
         ("inventory.rhai", &[], &[0]),
         ("prepare-hosts.rhai", &["h2-a", "h2-b"], &[4, 5, 6]),
