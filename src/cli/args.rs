@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{journal, lock};
 use crate::model::{Class, Fault, Limit, Window};
+use crate::ui::log::LogFormat;
 use crate::ui::{Choice, Format};
 
 const USAGE: &str = "kvmsh [OPTIONS] [FILE [ARGS]...]
@@ -130,6 +131,10 @@ pub struct Options {
     /// How much a script may take: string=1GiB, array=N, map=N, depth=N, operations=N; may be repeated
     #[arg(long, value_name = "NAME=VALUE", global = true)]
     pub limit: Vec<Limit>,
+
+    /// How what is said on stderr is written; under systemd, text has the journal's own fields
+    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    pub log_format: LogFormat,
 
     /// Do not run rc.rhai of the configuration directory when the prompt begins
     #[arg(long, global = true)]
@@ -257,6 +262,19 @@ impl ValueEnum for Format {
             Self::Json => "json",
             Self::Yaml => "yaml",
             Self::Csv => "csv",
+        }))
+    }
+}
+
+impl ValueEnum for LogFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Text => "text",
+            Self::Json => "json",
         }))
     }
 }

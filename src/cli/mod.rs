@@ -115,7 +115,7 @@ fn subcommand(command: Command, start: &Start) -> Result<u8, Diagnosis> {
 fn complain(diagnosis: &Diagnosis, term: &Term) -> u8 {
     // `kvmsh … | head`: the reader has what it wanted.
     if diagnosis.fault.code != "stdout_closed" {
-        ui::say(diagnostic::render(diagnosis, term).trim_end());
+        ui::log::complain(diagnosis, &diagnostic::render(diagnosis, term));
     }
     diagnosis.fault.class.exit_code()
 }

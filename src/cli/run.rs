@@ -57,6 +57,7 @@ pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start
     session.gate().obey(Rules { window: start.options.window, step: start.options.step_timeout });
     session.leases().for_purpose(start.purpose(&session, &source.name));
     session.gate().journal().about(&source.name, args);
+    ui::log::of_run(session.gate().journal().run());
     if let Some(state) = dirs::state_dir() {
         let script = if source.name == "-c" { &source.text } else { &source.name };
         session.steps().of(&state, script, args);

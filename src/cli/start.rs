@@ -8,7 +8,7 @@ use crate::gate::{Journal, Mode};
 use crate::inventory::{self, Location};
 use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Limits, Progress, Prompt, Screen};
 use crate::ops::{Manner, Purpose, Session, Settings};
-use crate::ui::{Ask, Bars, Live, Shown, Term, output};
+use crate::ui::{self, Ask, Bars, Live, Shown, Term, output};
 
 /// What all commands begin with.
 pub(super) struct Start {
@@ -22,6 +22,7 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) fn new(options: Options, term: Term) -> Result<Self, Diagnosis> {
+        ui::log::begin(options.log_format);
         let location = inventory::locate(options.inventory.as_deref());
         let progress = Arc::new(Bars::new(&term, options.quiet));
         let shown = Shown::new(options.output);

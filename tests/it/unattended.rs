@@ -256,3 +256,30 @@ fn a_new_script_is_sound_and_never_written_over_another() {
     alone.run(&["--plan", "night.rhai", "test:///default", "--force"]).ends(6);
     alone.run(&["new", "night.rhai"]).ends(1).says(&["error[local_file]", "File exists"]);
 }
+
+#[test]
+fn what_is_said_can_be_json_and_success_can_be_silent() {
+    let alone = Alone::new();
+    alone.write(
+        "night.rhai",
+        "log(`warn`, `hot`); progress(`disks`, 1).finish(`copied`); host(`test:///default`).domain(`x`)",
+    );
+    let said = alone.run(&["--log-format", "json", "night.rhai"]);
+    said.ends(1);
+    let lines: Vec<serde_json::Value> =
+        said.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let field = |at: usize, name: &str| lines[at][name].as_str().unwrap_or_default().to_owned();
+    assert_eq!((field(0, "level"), field(0, "message")), ("warn".into(), "hot".into()), "{said}");
+    assert_eq!((lines.len(), field(1, "message")), (3, "disks: copied".into()), "{said}");
+    let error = ["level", "code", "host", "object", "place"].map(|name| field(2, name));
+    assert_eq!(error, ["error", "no_domain", "test:///default", "domain x", "night.rhai:1"], "{said}");
+    let run = alone.run(&["journal", "--runs", "-o", "json"]);
+    assert!(run.stdout.contains(&field(2, "run")) && field(2, "run").len() == 8, "{run}");
+    for script in ["health.rhai", "inventory.rhai"] {
+        // Without hosts there is nothing to tell; an inventory is asked for, so it comes.
+        let path = crate::scene::script(script);
+        alone.run(&["-q", path.to_str().unwrap()]).ends(0);
+    }
+    let quiet = alone.run(&["-q", crate::scene::script("health.rhai").to_str().unwrap()]);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+}
