@@ -20,6 +20,7 @@ mod lab;
 mod layers;
 mod leases;
 mod memory;
+mod nightly;
 mod nodes;
 mod objects;
 mod policy;

@@ -528,6 +528,15 @@ pub(in crate::script) static FAIL: Keys = keys(
     ],
 );
 
+pub(in crate::script) static PAR: Keys = keys(
+    "",
+    "par",
+    &[
+        key("parallel", Holds::Count, "16", "how many at a time"),
+        key("stop_on_error", Holds::Flag, "false", "begin no further one after the first error"),
+    ],
+);
+
 /// All of them. Options that are not here are known to nobody.
 pub(in crate::script) static ALL: &[&Keys] = &[
     &MIGRATE,
@@ -563,6 +572,7 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &WRITE,
     &UPLOAD,
     &FAIL,
+    &PAR,
     &DEFINE_NETWORK,
     &INTRODUCE,
     &OWN_KEY,
