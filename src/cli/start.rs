@@ -7,7 +7,7 @@ use super::args::{Options, usage};
 use crate::gate::{Journal, Mode};
 use crate::inventory::{self, Location};
 use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Progress, Prompt, Screen};
-use crate::ops::{Session, Settings};
+use crate::ops::{Purpose, Session, Settings};
 use crate::ui::{Ask, Bars, Live, Shown, Term, output};
 
 /// What all commands begin with.
@@ -69,7 +69,7 @@ impl Start {
             inventory,
             select: self.options.hosts.clone(),
             mode,
-            journal: Journal::at(self.journal()?),
+            journal: if self.options.no_journal { Journal::off() } else { Journal::at(self.journal()?) },
             assume_yes: self.options.yes,
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),
@@ -85,6 +85,12 @@ impl Start {
             usage("there is no home directory to keep the journal in")
                 .hint("set HOME, or name a file with --journal")
         })
+    }
+
+    /// What leases on hosts say of this run.
+    pub(super) fn purpose(&self, session: &Session, text: &str) -> Purpose {
+        let user = session.gate().journal().user().to_owned();
+        Purpose { user, text: text.to_owned(), wait: self.options.wait.unwrap_or_default() }
     }
 
     /// Whoever can be asked.

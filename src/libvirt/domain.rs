@@ -26,6 +26,8 @@ pub enum XmlKind {
     Inactive,
     /// Fit for another host: what libvirt itself sends in a migration.
     Migratable,
+    /// The definition with its passwords, to be defined again.
+    Whole,
 }
 
 /// What goes with the definition when a domain is undefined.
@@ -182,6 +184,7 @@ impl Domain {
         let flags = match kind {
             XmlKind::Live => 0,
             XmlKind::Inactive => sys::VIR_DOMAIN_XML_INACTIVE,
+            XmlKind::Whole => sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE,
             XmlKind::Migratable => sys::VIR_DOMAIN_XML_MIGRATABLE | sys::VIR_DOMAIN_XML_INACTIVE,
         };
         self.ask(move |d| d.xml_desc(flags))

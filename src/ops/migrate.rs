@@ -74,6 +74,7 @@ impl Move {
             let message = "copy_storage must be the same for placement and transfer";
             return Err(Fault::new("invalid_arg", message).class(Class::Refused));
         }
+        Host::lease_all(&[source, &self.target])?;
         for dir in &self.proofs {
             source.session().proofs().prove(dir, source, &self.target)?;
         }

@@ -4,6 +4,7 @@
 //! Every change goes through the gate here: `Host::change` is the only caller
 //! of [`crate::gate::Gate::apply`] outside tests.
 
+mod clone;
 mod console;
 mod cpu;
 mod domain;
@@ -11,6 +12,7 @@ mod facts;
 mod host;
 mod keys;
 mod lanes;
+mod lease;
 mod memory;
 pub mod migrate;
 pub mod monitor;
@@ -27,13 +29,17 @@ mod shell;
 mod topology;
 pub mod transfer;
 mod volume;
+mod volume_data;
 mod watch;
 
+pub use clone::{CloneOptions, Disks};
 pub use cpu::Cpu;
 pub use domain::Domain;
 pub use host::{Host, HostCheck};
 pub use keys::{Acquaintance, Authorized, Pin};
+pub use lease::{Cordon, Lease, Leases, Marks, Purpose};
 pub use network::Network;
 pub use pool::Pool;
 pub use session::{Session, Settings};
 pub use volume::Volume;
+pub use volume_data::{CopyWay, Moved, Moving};

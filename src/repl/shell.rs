@@ -89,6 +89,7 @@ impl Shell {
         let began = Instant::now();
         let result = runner.run_line(source);
         let took = began.elapsed();
+        self.session.leases().give_back();
         self.world.doubt();
         if let Some(record) = self.record.as_mut()
             && let Err(fault) = record.add(runner, &source.text, &result)

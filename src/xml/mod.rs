@@ -1,7 +1,9 @@
 //! XML: typed reads with quick-xml and serde; edits that leave every other byte alone.
 
 pub mod build;
+pub mod clone;
 pub mod domain;
+pub mod edit;
 pub mod host;
 pub mod pool;
 pub mod secret;

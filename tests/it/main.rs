@@ -17,6 +17,7 @@ mod keys;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;
+mod leases;
 mod memory;
 mod nodes;
 mod objects;
@@ -28,5 +29,7 @@ mod scripts;
 mod secrets;
 mod ssh;
 mod sshd;
+mod storage;
 mod traps;
+mod unattended;
 mod views;

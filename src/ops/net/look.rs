@@ -195,7 +195,9 @@ impl Look {
 
     fn take_addresses(&mut self, links: Vec<RawAddresses>) {
         for link in links {
-            for info in link.addr_info.into_iter().filter(|info| info.scope == "global" && !info.dadfailed) {
+            // One that is tentative may still turn out to be somebody else's (RFC 4862).
+            let usable = |info: &RawAddress| info.scope == "global" && !info.dadfailed && !info.tentative;
+            for info in link.addr_info.into_iter().filter(usable) {
                 if let Ok(net) = format!("{}/{}", info.local, info.prefixlen).parse() {
                     self.addresses.push(Address { link: link.ifname.clone(), net, dynamic: info.dynamic });
                 }
@@ -316,6 +318,7 @@ struct RawAddress {
     scope: String,
     dynamic: bool,
     dadfailed: bool,
+    tentative: bool,
 }
 
 #[derive(Deserialize, Default)]

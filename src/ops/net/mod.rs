@@ -6,6 +6,7 @@ mod expect;
 mod look;
 mod owner;
 mod transaction;
+mod watch;
 mod work;
 
 use std::time::Duration;

@@ -1,0 +1,6 @@
+//! Pools and volumes, described in maps.
+
+mod bench;
+mod clones;
+mod pools;
+mod volumes;
