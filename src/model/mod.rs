@@ -10,6 +10,7 @@ pub mod fault;
 pub mod host;
 pub mod inventory;
 pub mod link;
+pub mod machine;
 pub mod migration;
 pub mod place;
 pub mod placement;
