@@ -11,6 +11,7 @@ pub mod host;
 pub mod inventory;
 pub mod limits;
 pub mod link;
+pub mod machine;
 pub mod migration;
 pub mod place;
 pub mod placement;

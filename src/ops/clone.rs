@@ -39,15 +39,15 @@ const NVRAM: u64 = 64 << 20;
 
 /// What is taken back when a later step fails, in the order in which it was made.
 #[derive(Default)]
-struct Made {
-    volumes: Vec<Volume>,
-    files: Vec<(Host, String)>,
-    domain: Option<Domain>,
+pub(super) struct Made {
+    pub(super) volumes: Vec<Volume>,
+    pub(super) files: Vec<(Host, String)>,
+    pub(super) domain: Option<Domain>,
 }
 
 impl Made {
     /// Nothing stays, also after a Ctrl-C.
-    fn undo(self) {
+    pub(super) fn undo(self) {
         finishing(|| {
             if let Some(domain) = self.domain {
                 let _ =

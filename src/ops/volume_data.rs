@@ -401,6 +401,21 @@ impl Pool {
             .on_host(self.host().name()))
     }
 
+    /// Makes a volume of these bytes.
+    ///
+    /// # Errors
+    /// As [`Pool::upload`].
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) -> Result<Volume, Fault> {
+        self.is_free(name)?;
+        let length = bytes.len() as u64;
+        let change = Change::new(self.host().name(), "volume", &self.object(name), "upload")
+            .detail(Bytes(length).to_string());
+        self.host().change(change, |permit| {
+            self.fill(permit, name, length, |sink| send(sink, bytes).map(|_| Moved::default()))
+        })?;
+        Ok(Volume::new(self.clone(), name))
+    }
+
     /// Makes a volume of a local file, byte for byte; its holes stay holes. With `convert`, in that format.
     ///
     /// # Errors

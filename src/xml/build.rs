@@ -1,9 +1,11 @@
 //! Writing small descriptions from maps. Never by string concatenation: quick-xml escapes.
 
+mod machine;
 mod pool;
 
 use serde::Serialize;
 
+pub use self::machine::machine;
 pub use self::pool::pool;
 use super::Error;
 use crate::model::{Bytes, VolumeSpec};

@@ -2,5 +2,6 @@
 
 mod bench;
 mod clones;
+mod machines;
 mod pools;
 mod volumes;

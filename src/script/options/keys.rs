@@ -347,6 +347,57 @@ pub(in crate::script) static CLONE: Keys = keys(
     ],
 );
 
+pub(in crate::script) static CREATE: Keys = keys(
+    "Host",
+    "create",
+    &[
+        key("name", Holds::Text, "", "its name; needed"),
+        key("memory", Holds::Size, "\"2GiB\"", "its memory"),
+        key("vcpus", Holds::Count, "2", "virtual processors"),
+        key("disks", Holds::Value, "", "an array of sizes, or of #{pool, size, image, volume}; needed"),
+        key(
+            "nics",
+            Holds::Value,
+            "[]",
+            "an array of libvirt networks by name, or of #{network} or #{bridge}",
+        ),
+        key("pool", Holds::Text, "\"default\"", "the pool of disks that name none"),
+        key("iso", Holds::Text, "", "an installer's image: its path on the host"),
+        key(
+            "cloud_init",
+            Holds::Value,
+            "",
+            "what cloud-config holds, as a map; or the whole text of user-data",
+        ),
+        flag("uefi", "boot by UEFI"),
+        key("cpu", Holds::Text, "", "a CPU model; left out, under KVM all of the host's that can migrate"),
+        key("type", Holds::Word(&["kvm", "qemu"]), "", "left out, kvm where the host has it"),
+        key("start", Holds::Flag, "true", "start it"),
+    ],
+);
+
+/// A disk of `create`.
+pub(in crate::script) static CREATE_DISK: Keys = keys(
+    "disk",
+    "create",
+    &[
+        key("pool", Holds::Text, "", "its pool; left out, that of the machine"),
+        key("size", Holds::Size, "", "its size; with an image, what it grows to"),
+        key("image", Holds::Text, "", "the volume that it begins as a copy of"),
+        key("volume", Holds::Text, "", "the volume that it is"),
+    ],
+);
+
+/// A network card of `create`.
+pub(in crate::script) static CREATE_NIC: Keys = keys(
+    "nic",
+    "create",
+    &[
+        key("network", Holds::Text, "", "one of libvirt's networks"),
+        key("bridge", Holds::Text, "", "a bridge of the host"),
+    ],
+);
+
 pub(in crate::script) static POOL_UPLOAD: Keys = keys(
     "Pool",
     "upload",
@@ -564,6 +615,9 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &SCREENSHOT,
     &CREATE_VOLUME,
     &CLONE,
+    &CREATE,
+    &CREATE_DISK,
+    &CREATE_NIC,
     &POOL_UPLOAD,
     &VOLUME_UPLOAD,
     &VOLUME_DOWNLOAD,
