@@ -112,6 +112,12 @@ fn closing() -> Roff {
         "ENVIRONMENT",
         &[
             ("KVMSH_INVENTORY", "The inventory, when --inventory is not given."),
+            (
+                "KVMSH_PAGER, PAGER",
+                "What shows a result that is taller than the screen, at the prompt; less when neither is set, nothing \
+                 when the first that is set is empty or cat.",
+            ),
+            ("VISUAL, EDITOR", "What :edit opens at the prompt."),
             ("NO_COLOR", "Set to anything: no colour, unless --color says otherwise."),
             ("CLICOLOR_FORCE", "Set to anything but 0: colour also where no terminal is."),
             ("LC_ALL, LC_CTYPE, LANG", "Without UTF-8 in the first that is set, only ASCII is drawn."),

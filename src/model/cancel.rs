@@ -13,6 +13,8 @@ pub enum Stop {
     Interrupted,
     /// The run's `--timeout` was reached.
     TimedOut,
+    /// One step took longer than [`limited`] or `--step-timeout` lets it.
+    StepTimedOut,
 }
 
 impl Stop {
@@ -22,6 +24,10 @@ impl Stop {
             Self::Interrupted => Fault::new("interrupted", "interrupted").class(Class::Interrupted),
             Self::TimedOut => {
                 Fault::new("timed_out", "the time given by --timeout is over").class(Class::TimedOut)
+            }
+            // A script may catch it, and go on with the next step.
+            Self::StepTimedOut => {
+                Fault::new("step_timeout", "the step took longer than the time it was given")
             }
         }
     }
@@ -52,6 +58,44 @@ const TELLING: Duration = Duration::from_secs(10);
 thread_local! {
     /// Whether this thread finishes what a stop must not cut short.
     static FINISHING: Cell<bool> = const { Cell::new(false) };
+    /// Until when this thread's step may take.
+    static LIMIT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Runs `f`, which sees a stop once the time is over; within another limit, the earlier one counts.
+pub fn limited<T>(time: Duration, f: impl FnOnce() -> T) -> T {
+    let until = Instant::now().checked_add(time);
+    let earlier = match (LIMIT.get(), until) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    limited_until(earlier, f)
+}
+
+/// Until when the step of this thread may take: for the threads that it starts.
+pub fn limit() -> Option<Instant> {
+    LIMIT.get()
+}
+
+/// Runs `f` within this limit, whatever the thread's own was.
+pub fn limited_until<T>(until: Option<Instant>, f: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Instant>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            LIMIT.set(self.0);
+        }
+    }
+    let _restore = Restore(LIMIT.replace(until));
+    f()
+}
+
+/// Whether this thread finishes what a stop must not cut short.
+pub fn is_finishing() -> bool {
+    FINISHING.get()
+}
+
+fn step_is_over() -> Option<Stop> {
+    LIMIT.get().filter(|until| Instant::now() >= *until).map(|_| Stop::StepTimedOut)
 }
 
 /// Runs `f` so that no stop is seen on this thread: to abort, to clear away and
@@ -93,7 +137,7 @@ impl Cancel {
         if FINISHING.get() {
             return None;
         }
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).stop
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).stop.or_else(step_is_over)
     }
 
     /// How often a stop was asked for: a second Ctrl-C means "do not wait".
@@ -136,11 +180,17 @@ impl Cancel {
             if state.stop.is_some() && !FINISHING.get() {
                 return state.stop;
             }
+            let over = step_is_over().filter(|_| !FINISHING.get());
+            if over.is_some() {
+                return over;
+            }
             let left =
                 deadline.map_or(Duration::from_secs(3600), |d| d.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return None;
             }
+            let step = LIMIT.get().filter(|_| !FINISHING.get());
+            let left = step.map_or(left, |until| left.min(until.saturating_duration_since(Instant::now())));
             state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -156,6 +206,19 @@ mod tests {
         cancel.stop(Stop::Interrupted);
         assert_eq!(finishing(|| (cancel.stopped(), cancel.sleep(Duration::from_millis(1)))), (None, None));
         assert_eq!(cancel.stopped(), Some(Stop::Interrupted));
+    }
+
+    #[test]
+    fn a_step_sees_its_own_deadline_and_the_rest_does_not() {
+        let cancel = Cancel::new();
+        let began = Instant::now();
+        let stop = limited(Duration::from_millis(20), || {
+            limited(Duration::from_secs(60), || cancel.sleep(Duration::from_secs(60)))
+        });
+        assert_eq!((stop, cancel.stopped()), (Some(Stop::StepTimedOut), None));
+        assert!(began.elapsed() < Duration::from_secs(10));
+        let over = limited(Duration::ZERO, || (cancel.stopped(), finishing(|| cancel.stopped())));
+        assert_eq!(over, (Some(Stop::StepTimedOut), None));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use super::Host;
 use super::memory::Ledger;
 use super::shared::Proofs;
+use super::{Host, Leases};
 use crate::gate::{Gate, Journal, Mode};
 use crate::inventory;
 use crate::model::suggest::did_you_mean;
@@ -45,6 +45,7 @@ struct Inner {
     hosts: Mutex<HashMap<String, Host>>,
     proofs: Proofs,
     memory: Ledger,
+    leases: Leases,
     screen: OnceLock<Arc<dyn Screen>>,
 }
 
@@ -61,6 +62,7 @@ impl Session {
             hosts: Mutex::default(),
             proofs: Proofs::default(),
             memory: Ledger::default(),
+            leases: Leases::default(),
             screen: OnceLock::new(),
         }))
     }
@@ -125,6 +127,11 @@ impl Session {
         &self.0.memory
     }
 
+    /// The leases on hosts that this run changes.
+    pub fn leases(&self) -> &Leases {
+        &self.0.leases
+    }
+
     /// How hosts' shells are set up.
     pub(super) fn shell_settings(&self) -> ssh::Settings {
         ssh::Settings { cancel: self.cancel().clone(), ..ssh::Settings::default() }
@@ -163,6 +170,7 @@ impl Session {
                 .hint("run it at a terminal")
         };
         let answer = self.prompt().ok_or_else(nobody)?.passphrase(question);
+        answer.iter().for_each(|secret| crate::model::secret::remember(secret));
         self.cancel().check()?;
         Ok(answer)
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -78,7 +79,11 @@ impl Modules {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
+    /// A module's name and its text.
+    ///
+    /// # Errors
+    /// `no_module`, with a suggestion.
+    pub(super) fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
         if path.starts_with("std/") {
             return STDLIB
                 .iter()
@@ -97,9 +102,13 @@ impl Modules {
             file.set_extension("rhai");
         }
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(&file).map_err(|error| {
+        let fail = |error: std::io::Error| {
             Fault::new("no_module", format!("cannot read the module {name}")).because(error.to_string())
-        })?;
+        };
+        let mut opened = std::fs::File::open(&file).map_err(fail)?;
+        crate::inventory::trusted_code(&file, &opened)?;
+        let mut text = String::new();
+        opened.read_to_string(&mut text).map_err(fail)?;
         Ok((name, text))
     }
 }

@@ -15,7 +15,7 @@ pub mod visible;
 mod xml;
 
 pub use ask::Ask;
-pub use output::{Format, print, say};
+pub use output::{Format, Shown, print, say};
 pub use progress::Bars;
 pub use screen::Live;
 pub use term::{Choice, Term};

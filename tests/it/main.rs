@@ -2,6 +2,7 @@
 //! library as their users see them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+mod check;
 mod cli;
 mod connect;
 mod demo;
@@ -16,6 +17,7 @@ mod keys;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;
+mod leases;
 mod memory;
 mod nodes;
 mod objects;
@@ -29,4 +31,5 @@ mod ssh;
 mod sshd;
 mod storage;
 mod traps;
+mod unattended;
 mod views;

@@ -13,7 +13,7 @@ use super::super::options::duration;
 use super::super::show;
 use super::session;
 use crate::gate::Scope;
-use crate::model::Fault;
+use crate::model::{Fault, limited};
 
 /// What `exit(code)` ends the script with.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +97,20 @@ fn map_all(
             result.ok_or_else(|| Fault::new("no_thread", "the system gives no more threads").into())
         })
         .collect()
+}
+
+/// The end of a step that took too long, as the engine has it.
+fn step_timeout(error: &EvalAltResult) -> Option<Fault> {
+    match error {
+        EvalAltResult::ErrorTerminated(token, _) => {
+            let fault = token.read_lock::<ScriptFault>()?.fault.clone();
+            (fault.code == "step_timeout").then_some(fault)
+        }
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            step_timeout(inner)
+        }
+        _ => None,
+    }
 }
 
 fn stop_of(error: &EvalAltResult) -> bool {
@@ -244,6 +258,24 @@ pub(super) mod functions {
                 result => return result,
             }
         }
+    }
+
+    /// Calls `f`, which may take so many seconds, and returns its value.
+    ///
+    /// What `f` waits for is then given up, a change under way aborted, as on a Ctrl-C.
+    ///
+    /// Errors: `step_timeout`; what `f` throws.
+    ///
+    /// Example: `within(5, || host("test:///default").hostname)`
+    #[rhai_fn(name = "within", return_raw)]
+    pub fn within(ctx: NativeCallContext<'_>, seconds: Dynamic, f: FnPtr) -> Outcome<Dynamic> {
+        let limit = super::seconds("within", &seconds)?;
+        let result = limited(limit, || f.call_within_context::<Dynamic>(&ctx, ()));
+        result.map_err(|error| match super::step_timeout(&error) {
+            // Who ended the loop inside ended it uncatchably; here it is an error like others.
+            Some(fault) => fault.into(),
+            None => error,
+        })
     }
 
     /// Calls `f` for each item, up to 16 at a time; returns the values in the order of the items.

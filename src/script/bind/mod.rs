@@ -18,6 +18,7 @@ mod help;
 mod host;
 mod keys;
 mod links;
+mod marks;
 mod moves;
 mod network;
 mod output;
@@ -69,6 +70,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
         volume_data,
         network,
         links,
+        marks,
         cpu,
         moves,
         topology,
