@@ -9,7 +9,8 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 
 use super::{journal, lock};
-use crate::model::{Class, Fault, Window};
+use crate::model::{Class, Fault, Limit, Window};
+use crate::ui::log::LogFormat;
 use crate::ui::{Choice, Format};
 
 const USAGE: &str = "kvmsh [OPTIONS] [FILE [ARGS]...]
@@ -123,6 +124,18 @@ pub struct Options {
     #[arg(long, global = true, conflicts_with = "journal")]
     pub no_journal: bool,
 
+    /// Forget the steps that a run of this script which was killed has done: `once` does them again
+    #[arg(long, global = true)]
+    pub start_over: bool,
+
+    /// How much a script may take: string=1GiB, array=N, map=N, depth=N, operations=N; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", global = true)]
+    pub limit: Vec<Limit>,
+
+    /// How what is said on stderr is written; under systemd, text has the journal's own fields
+    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    pub log_format: LogFormat,
+
     /// Do not run rc.rhai of the configuration directory when the prompt begins
     #[arg(long, global = true)]
     pub no_rc: bool,
@@ -152,6 +165,12 @@ pub enum Command {
         /// The scripts; `-` is stdin
         #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
+    },
+    /// Write a commented script to begin with
+    New {
+        /// What to call it: NAME or NAME.rhai
+        #[arg(value_name = "NAME", value_hint = ValueHint::FilePath)]
+        name: PathBuf,
     },
     /// Print completions for a shell
     Completions {
@@ -243,6 +262,19 @@ impl ValueEnum for Format {
             Self::Json => "json",
             Self::Yaml => "yaml",
             Self::Csv => "csv",
+        }))
+    }
+}
+
+impl ValueEnum for LogFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Text => "text",
+            Self::Json => "json",
         }))
     }
 }

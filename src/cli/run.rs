@@ -57,7 +57,18 @@ pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start
     session.gate().obey(Rules { window: start.options.window, step: start.options.step_timeout });
     session.leases().for_purpose(start.purpose(&session, &source.name));
     session.gate().journal().about(&source.name, args);
+    ui::log::of_run(session.gate().journal().run());
+    if let Some(state) = dirs::state_dir() {
+        let script = if source.name == "-c" { &source.text } else { &source.name };
+        session.steps().of(&state, script, args);
+        if start.options.start_over && changing {
+            session.steps().forget();
+        }
+    }
     let ended = run(source, args, show, &session, start);
+    if changing && matches!(ended, Ok(0)) {
+        session.steps().forget();
+    }
     session.leases().give_back();
     let code = ended.unwrap_or_else(|diagnosis| complain(&diagnosis, &start.term));
     // A script in a file leaves a word even when there was nothing to do; a line by hand does not.

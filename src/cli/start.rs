@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::args::{Options, usage};
 use crate::gate::{Journal, Mode};
 use crate::inventory::{self, Location};
-use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Progress, Prompt, Screen};
-use crate::ops::{Purpose, Session, Settings};
-use crate::ui::{Ask, Bars, Live, Shown, Term, output};
+use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Limits, Progress, Prompt, Screen};
+use crate::ops::{Manner, Purpose, Session, Settings};
+use crate::ui::{self, Ask, Bars, Live, Shown, Term, output};
 
 /// What all commands begin with.
 pub(super) struct Start {
@@ -22,6 +22,7 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) fn new(options: Options, term: Term) -> Result<Self, Diagnosis> {
+        ui::log::begin(options.log_format);
         let location = inventory::locate(options.inventory.as_deref());
         let progress = Arc::new(Bars::new(&term, options.quiet));
         let shown = Shown::new(options.output);
@@ -75,7 +76,11 @@ impl Start {
             cancel: self.cancel.clone(),
             prompt: self.prompt(),
         })
-        .on(self.screen()))
+        .on(self.screen())
+        .behaving(Manner {
+            quiet: self.options.quiet,
+            limits: self.options.limit.iter().fold(Limits::default(), |limits, one| limits.with(*one)),
+        }))
     }
 
     /// The file that changes are written down in.

@@ -24,6 +24,8 @@ pub enum XmlKind {
     Live,
     /// The definition that the next start uses.
     Inactive,
+    /// The definition with its secrets, to be defined again.
+    Whole,
     /// Fit for another host: what libvirt itself sends in a migration.
     Migratable,
     /// The definition with its passwords, to be defined again.

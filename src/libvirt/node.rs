@@ -122,4 +122,14 @@ impl Connection {
         let (on, cpu) = (on.clone(), cpu.to_owned());
         self.call(move |c| raw::compare_hypervisor_cpu(c, &on, &cpu, fail))
     }
+
+    /// The richest CPU that runs wherever these `<cpu>`s do, all its features spelled out; without those that cannot
+    /// migrate.
+    ///
+    /// # Errors
+    /// What libvirt said: an unknown model, vendors that differ.
+    pub fn baseline_cpu(&self, on: &Hypervisor, cpus: &[String]) -> Result<String, Error> {
+        let (on, cpus) = (on.clone(), cpus.to_vec());
+        self.call(move |c| raw::baseline_hypervisor_cpu(c, &on, &cpus))
+    }
 }

@@ -327,6 +327,42 @@ pub(super) fn compare_hypervisor_cpu(
     })
 }
 
+/// `virConnectBaselineHypervisorCPU` with all features spelled out, without those that cannot migrate.
+pub(super) fn baseline_hypervisor_cpu(
+    connect: &Connect,
+    on: &Hypervisor,
+    cpus: &[String],
+) -> Result<String, Error> {
+    let (emulator, arch) = (optional("emulator", &on.emulator)?, optional("arch", &on.arch)?);
+    let (machine, virt_type) = (optional("machine", &on.machine)?, optional("type", &on.virt_type)?);
+    let cpus = cpus.iter().map(|cpu| c_string("the CPU", cpu)).collect::<Result<Vec<_>, _>>()?;
+    let mut texts: Vec<*const c_char> = cpus.iter().map(|cpu| cpu.as_ptr()).collect();
+    let flags = sys::VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES | sys::VIR_CONNECT_BASELINE_CPU_MIGRATABLE;
+    // SAFETY: all strings and the array of pointers to them live until the call has returned, and the array is as
+    // long as is said; null is allowed for the first four.
+    let found = unsafe {
+        sys::virConnectBaselineHypervisorCPU(
+            connect.as_ptr(),
+            pointer(&emulator),
+            pointer(&arch),
+            pointer(&machine),
+            pointer(&virt_type),
+            texts.as_mut_ptr(),
+            c_uint::try_from(texts.len()).unwrap_or(0),
+            flags,
+        )
+    };
+    if found.is_null() {
+        return Err(last_error());
+    }
+    // SAFETY: libvirt returned a C string, which is ours to free.
+    unsafe {
+        let text = copy_text(found);
+        nix::libc::free(found.cast());
+        Ok(text)
+    }
+}
+
 /// Why a connection closed by itself: -1 while it is open, else libvirt's reason
 /// (0 error, 1 end of file, 2 keepalive, 3 closed by the client).
 pub(super) type CloseReason = Arc<AtomicI32>;

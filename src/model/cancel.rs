@@ -60,6 +60,41 @@ thread_local! {
     static FINISHING: Cell<bool> = const { Cell::new(false) };
     /// Until when this thread's step may take.
     static LIMIT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Whether this thread clears away, which a stop that was asked for does not cut short.
+    static SHIELDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a thread that does part of this thread's work has to know.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    until: Option<Instant>,
+    shielded: bool,
+}
+
+impl Pace {
+    /// This thread's.
+    pub fn current() -> Self {
+        Self { until: LIMIT.get(), shielded: SHIELDED.get() }
+    }
+
+    /// Runs `f` at this pace, whatever the thread's own was.
+    pub fn keep<T>(self, f: impl FnOnce() -> T) -> T {
+        struct Restore(Pace);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                LIMIT.set(self.0.until);
+                SHIELDED.set(self.0.shielded);
+            }
+        }
+        let _restore =
+            Restore(Self { until: LIMIT.replace(self.until), shielded: SHIELDED.replace(self.shielded) });
+        f()
+    }
+}
+
+/// Runs `f`, which clears away: a stop that was asked for does not end it, but this time does.
+pub fn clearing<T>(time: Duration, f: impl FnOnce() -> T) -> T {
+    Pace { until: Instant::now().checked_add(time), shielded: true }.keep(f)
 }
 
 /// Runs `f`, which sees a stop once the time is over; within another limit, the earlier one counts.
@@ -69,29 +104,12 @@ pub fn limited<T>(time: Duration, f: impl FnOnce() -> T) -> T {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
-    limited_until(earlier, f)
+    Pace { until: earlier, ..Pace::current() }.keep(f)
 }
 
-/// Until when the step of this thread may take: for the threads that it starts.
-pub fn limit() -> Option<Instant> {
-    LIMIT.get()
-}
-
-/// Runs `f` within this limit, whatever the thread's own was.
-pub fn limited_until<T>(until: Option<Instant>, f: impl FnOnce() -> T) -> T {
-    struct Restore(Option<Instant>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            LIMIT.set(self.0);
-        }
-    }
-    let _restore = Restore(LIMIT.replace(until));
-    f()
-}
-
-/// Whether this thread finishes what a stop must not cut short.
+/// Whether this thread finishes or clears away what has begun.
 pub fn is_finishing() -> bool {
-    FINISHING.get()
+    FINISHING.get() || SHIELDED.get()
 }
 
 fn step_is_over() -> Option<Stop> {
@@ -137,7 +155,8 @@ impl Cancel {
         if FINISHING.get() {
             return None;
         }
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).stop.or_else(step_is_over)
+        let stop = self.0.state.lock().unwrap_or_else(PoisonError::into_inner).stop;
+        stop.filter(|_| !SHIELDED.get()).or_else(step_is_over)
     }
 
     /// How often a stop was asked for: a second Ctrl-C means "do not wait".
@@ -177,7 +196,7 @@ impl Cancel {
         let deadline = Instant::now().checked_add(time);
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if state.stop.is_some() && !FINISHING.get() {
+            if state.stop.is_some() && !is_finishing() {
                 return state.stop;
             }
             let over = step_is_over().filter(|_| !FINISHING.get());
@@ -217,6 +236,15 @@ mod tests {
         });
         assert_eq!((stop, cancel.stopped()), (Some(Stop::StepTimedOut), None));
         assert!(began.elapsed() < Duration::from_secs(10));
+        cancel.stop(Stop::Interrupted);
+        let cleared = clearing(Duration::from_millis(20), || {
+            let pace = Pace::current();
+            let inside =
+                std::thread::scope(|s| s.spawn(|| pace.keep(|| cancel.stopped())).join().ok().flatten());
+            (inside, cancel.stopped(), cancel.sleep(Duration::from_secs(60)))
+        });
+        assert_eq!(cleared, (None, None, Some(Stop::StepTimedOut)));
+        let cancel = Cancel::new();
         let over = limited(Duration::ZERO, || (cancel.stopped(), finishing(|| cancel.stopped())));
         assert_eq!(over, (Some(Stop::StepTimedOut), None));
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Host;
-use crate::gate::{Change, Permit};
+use crate::gate::{Change, Outcome, Permit};
 use crate::libvirt::{self, UndefineOptions, XmlKind};
 use crate::model::{DomainInfo, DomainState, Fault, Hardware, JobStats};
 use crate::xml;
@@ -203,7 +203,68 @@ impl Domain {
         if self.is_known() && self.state()?.is_active() {
             return Ok(());
         }
-        self.change("start", |d, permit| d.start(permit, paused))
+        let started = self.change("start", |d, permit| d.start(permit, paused));
+        started.map_err(|fault| super::cpu::explain_start(self, fault))
+    }
+
+    /// Its definition with its secrets, to be changed and given to [`Domain::redefine`]. A read-only session gets it
+    /// without them.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn definition(&self) -> Result<String, Fault> {
+        self.xml(if self.host.session().is_read_only() { XmlKind::Inactive } else { XmlKind::Whole })
+    }
+
+    /// Puts another definition in the place of the one that [`Domain::definition`] gave; tells whether they differ.
+    ///
+    /// # Errors
+    /// `other_domain` when name or UUID differ; what libvirt said of the XML.
+    pub fn redefine(&self, old: &str, new: &str) -> Result<bool, Fault> {
+        if old == new {
+            return Ok(false);
+        }
+        let identity = |text: &str| -> Result<_, Fault> {
+            let xml = xml::edit::Edit::parse(text)?;
+            Ok((xml.get("name")?, xml.get("uuid")?))
+        };
+        if identity(old)? != identity(new)? {
+            let message =
+                format!("with another name or UUID this would be another guest beside {}", self.name);
+            return Err(Fault::new("other_domain", message)
+                .class(crate::model::Class::Refused)
+                .hint("leave <name> and <uuid> as they are; `host.define(xml)` makes another guest")
+                .on_host(self.host.name())
+                .on_object("domain", &self.name));
+        }
+        let mut change = Change::new(self.host.name(), "domain", &self.name, "define")
+            .before(xml::secret::hidden(old))
+            .after(xml::secret::hidden(new));
+        let runs = self.state()?.is_active();
+        if runs {
+            change = change.detail("takes effect at the next start");
+        }
+        let connection = self.host.connection()?;
+        let made = self.host.change(change, |permit| connection.define_domain(permit, new))?;
+        if runs && matches!(made, Outcome::Done(_)) {
+            let progress = self.host.session().progress();
+            progress.say(&format!("{} runs: the change takes effect at its next start", self.name));
+        }
+        Ok(true)
+    }
+
+    /// What runs it: emulator, architecture, machine, type.
+    ///
+    /// # Errors
+    /// `no_domain`.
+    pub fn hypervisor(&self) -> Result<libvirt::Hypervisor, Fault> {
+        let hardware = xml::domain::hardware(&self.xml(XmlKind::Inactive)?)?;
+        Ok(libvirt::Hypervisor {
+            emulator: hardware.emulator,
+            arch: hardware.arch,
+            machine: hardware.machine,
+            virt_type: hardware.virt_type,
+        })
     }
 
     /// Whether libvirt knows it, which is not so for one that a plan would define.

@@ -6,7 +6,7 @@
 
 mod clone;
 mod console;
-mod cpu;
+pub mod cpu;
 mod domain;
 mod facts;
 mod host;
@@ -27,6 +27,7 @@ pub mod preflight;
 mod session;
 mod shared;
 mod shell;
+mod steps;
 mod topology;
 pub mod transfer;
 mod volume;
@@ -42,6 +43,7 @@ pub use lease::{Cordon, Lease, Leases, Marks, Purpose};
 pub use machine::{DiskRequest, MachineRequest};
 pub use network::Network;
 pub use pool::Pool;
-pub use session::{Session, Settings};
+pub use session::{Manner, Session, Settings};
+pub use steps::Steps;
 pub use volume::Volume;
 pub use volume_data::{CopyWay, Moved, Moving};

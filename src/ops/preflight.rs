@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::cpu::remedy;
 use super::facts::{FileFacts, HostFacts};
 use super::{Domain, Host};
 use crate::libvirt::{Hypervisor, XmlKind};
@@ -436,8 +437,8 @@ pub fn cpu_blockers(
         Ok(None) => Ok(Vec::new()),
         Ok(Some(said)) => {
             let message = format!("the CPU of {} cannot run {}", on.name(), subject.name);
-            let hint = "start the guest with a CPU model that every host has";
-            Ok(vec![refuse(message, hint).because(said)])
+            let hint = remedy(&subject.name, &format!("{} --hosts {}", source.name, target.name));
+            Ok(vec![refuse(message, &hint).because(said)])
         }
         // A question this libvirt cannot answer: the migration itself will tell.
         Err(fault) if fault.class != Class::Connect && fault.code != "connection_lost" => Ok(Vec::new()),

@@ -14,17 +14,22 @@ use crate::model::suggest::did_you_mean;
 
 /// The standard library, built into the binary.
 pub(super) const STDLIB: &[(&str, &str)] = &[
+    ("std/backup", include_str!("../../stdlib/backup.rhai")),
     ("std/bench", include_str!("../../stdlib/bench.rhai")),
     ("std/bond", include_str!("../../stdlib/bond.rhai")),
     ("std/bridge", include_str!("../../stdlib/bridge.rhai")),
     ("std/cli", include_str!("../../stdlib/cli.rhai")),
+    ("std/cpu", include_str!("../../stdlib/cpu.rhai")),
     ("std/evacuate", include_str!("../../stdlib/evacuate.rhai")),
+    ("std/health", include_str!("../../stdlib/health.rhai")),
     ("std/hostprep", include_str!("../../stdlib/hostprep.rhai")),
     ("std/keys", include_str!("../../stdlib/keys.rhai")),
     ("std/migrate", include_str!("../../stdlib/migrate.rhai")),
     ("std/net", include_str!("../../stdlib/net.rhai")),
     ("std/nfs", include_str!("../../stdlib/nfs.rhai")),
     ("std/pool", include_str!("../../stdlib/pool.rhai")),
+    ("std/report", include_str!("../../stdlib/report.rhai")),
+    ("std/snapshots", include_str!("../../stdlib/snapshots.rhai")),
 ];
 
 /// The texts of all scripts of a run, by name, for carets in errors.

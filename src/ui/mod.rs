@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod diagnostic;
+pub mod log;
 mod outline;
 pub mod output;
 pub mod pager;

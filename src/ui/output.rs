@@ -83,9 +83,7 @@ pub fn print(text: &str) -> Result<(), Fault> {
 /// Writes a line of talk to stderr. Where stderr is gone there is nobody to tell:
 /// `eprintln!` would panic.
 pub fn say(line: &str) {
-    let line = crate::model::secret::scrub(line);
-    let mut out = std::io::stderr().lock();
-    let _ = writeln!(out, "{line}");
+    super::log::say(line);
 }
 
 /// The result for programs.

@@ -180,6 +180,8 @@ struct CpuModel {
     usable: Option<String>,
     #[serde(rename = "@deprecated")]
     deprecated: Option<String>,
+    #[serde(rename = "@vendor", default)]
+    vendor: String,
     #[serde(rename = "$text", default)]
     name: String,
 }
@@ -193,6 +195,8 @@ pub struct UsableModel {
     pub usable: Option<bool>,
     /// Whether QEMU is about to drop it.
     pub deprecated: bool,
+    /// Whose CPUs it is like: `Intel`, `AMD`, `unknown`; empty where libvirt is too old to say.
+    pub vendor: String,
 }
 
 /// The named CPU models in domain capabilities.
@@ -212,6 +216,7 @@ pub fn cpu_models(xml: &str) -> Result<Vec<UsableModel>, Error> {
                 _ => None,
             },
             deprecated: model.deprecated.as_deref() == Some("yes"),
+            vendor: model.vendor,
             name: model.name,
         })
         .collect())

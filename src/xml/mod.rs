@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod clone;
+pub mod cpu;
 pub mod domain;
 pub mod edit;
 pub mod host;

@@ -5,6 +5,7 @@
 mod check;
 mod cli;
 mod connect;
+mod cpus;
 mod demo;
 mod deps;
 mod docs;
@@ -19,6 +20,7 @@ mod lab;
 mod layers;
 mod leases;
 mod memory;
+mod nightly;
 mod nodes;
 mod objects;
 mod policy;

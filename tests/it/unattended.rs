@@ -191,3 +191,95 @@ fn without_a_journal_nothing_is_changed_unless_told_so() {
     alone.run(&["--no-journal", "-c", &format!("{CHANGE}; print(1)")]).ends(0).prints(&["1\n"]);
     assert_eq!(alone.run(&["journal", "-o", "csv"]).stdout.lines().count(), 1);
 }
+
+#[test]
+fn what_clears_away_runs_however_the_script_ends() {
+    let work = |body: &str| format!("finally(|| {{ {body} }}, || {{ sleep(0.1); print(`cleared`) }})");
+    for (body, code) in [("7", 0), ("throw `x`", 1), ("exit(5)", 5), ("sleep(50)", 124), ("loop {}", 124)] {
+        let alone = Alone::new();
+        let ran = alone.run(&["--timeout", "2s", "-c", &format!("print({})", work(body))]);
+        ran.ends(code).prints(&["cleared\n"]).within(Duration::from_secs(15));
+    }
+    let nested = "try { finally(|| throw `first`, || throw `second`) } catch (e) { print(e) }";
+    let ran = Alone::new().run(&["-c", nested]);
+    ran.ends(0).prints(&["first\n"]).says(&["clearing away failed as well: second"]);
+}
+
+#[test]
+fn the_first_error_keeps_the_rest_from_beginning() {
+    let code = "try { par([1, 2, 3, 4], #{parallel: 1, stop_on_error: true}, |n| { print(n); if n == 2 { throw `no` } }) } catch (e) { print(e) }
+        print(par([1, 2], #{}, |n| n * 2));";
+    let ran = Alone::new().run(&["-c", code]);
+    ran.ends(0);
+    assert_eq!(ran.stdout, "1\n2\nno\n[2, 4]\n");
+    Alone::new().run(&["-c", "par([1], #{parallel: 0}, |n| n)"]).ends(1).says(&["error[invalid_arg]"]);
+}
+
+#[test]
+fn a_script_takes_no_more_than_its_limits_which_can_be_set() {
+    let cases = [
+        ("fn f(n) { f(n + 1) } f(0)", "calls itself too deeply", None),
+        ("let s = `x`; loop { s += s; }", "too large", None),
+        ("let a = []; a.pad(1000001, 0); a.len()", "too large", Some("array=1000001")),
+        ("let s = `x`; for n in 0..29 { s += s; } s.len()", "too large", None),
+        ("let x = 0; for n in 0..2000 { x += n; } x", "", None),
+    ];
+    for (code, says, allowed) in cases {
+        let ran = Alone::new().run(&["-c", code]);
+        if says.is_empty() {
+            ran.ends(0);
+            Alone::new()
+                .run(&["--limit", "operations=100", "-c", code])
+                .ends(1)
+                .says(&["error[script_limit]"]);
+            continue;
+        }
+        ran.ends(1).says(&["error[script_limit]", says]).within(Duration::from_secs(15));
+        if let Some(limit) = allowed {
+            Alone::new().run(&["--limit", limit, "-c", code]).ends(0);
+        }
+    }
+    let mebibytes = "let s = `x`; for n in 0..21 { s += s; } s.len()";
+    Alone::new().run(&["-c", mebibytes]).ends(0);
+    Alone::new().run(&["--limit", "string=1MiB", "-c", mebibytes]).ends(1).says(&["error[script_limit]"]);
+    Alone::new().run(&["--timeout", "1s", "-c", "loop {}"]).ends(124);
+    Alone::new().run(&["--limit", "arrays=1", "-c", "1"]).ends(2).says(&["array=N"]);
+}
+
+#[test]
+fn a_new_script_is_sound_and_never_written_over_another() {
+    let alone = Alone::new();
+    alone.run(&["new", "night"]).ends(0).says(&["wrote night.rhai"]);
+    alone.run(&["check", "night.rhai"]).ends(0);
+    alone.run(&["night.rhai", "--help"]).ends(0).prints(&["usage: kvmsh night.rhai HOST"]);
+    alone.run(&["night.rhai", "test:///default"]).ends(0).says(&["test is running"]);
+    alone.run(&["--plan", "night.rhai", "test:///default", "--force"]).ends(6);
+    alone.run(&["new", "night.rhai"]).ends(1).says(&["error[local_file]", "File exists"]);
+}
+
+#[test]
+fn what_is_said_can_be_json_and_success_can_be_silent() {
+    let alone = Alone::new();
+    alone.write(
+        "night.rhai",
+        "log(`warn`, `hot`); progress(`disks`, 1).finish(`copied`); host(`test:///default`).domain(`x`)",
+    );
+    let said = alone.run(&["--log-format", "json", "night.rhai"]);
+    said.ends(1);
+    let lines: Vec<serde_json::Value> =
+        said.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let field = |at: usize, name: &str| lines[at][name].as_str().unwrap_or_default().to_owned();
+    assert_eq!((field(0, "level"), field(0, "message")), ("warn".into(), "hot".into()), "{said}");
+    assert_eq!((lines.len(), field(1, "message")), (3, "disks: copied".into()), "{said}");
+    let error = ["level", "code", "host", "object", "place"].map(|name| field(2, name));
+    assert_eq!(error, ["error", "no_domain", "test:///default", "domain x", "night.rhai:1"], "{said}");
+    let run = alone.run(&["journal", "--runs", "-o", "json"]);
+    assert!(run.stdout.contains(&field(2, "run")) && field(2, "run").len() == 8, "{run}");
+    for script in ["health.rhai", "inventory.rhai"] {
+        // Without hosts there is nothing to tell; an inventory is asked for, so it comes.
+        let path = crate::scene::script(script);
+        alone.run(&["-q", path.to_str().unwrap()]).ends(0);
+    }
+    let quiet = alone.run(&["-q", crate::scene::script("health.rhai").to_str().unwrap()]);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+}

@@ -1,10 +1,17 @@
 //! Host CPUs.
 
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map};
+use rhai::{Array, Dynamic, ImmutableString, Map};
 
-use super::super::error::Outcome;
+use super::super::error::{Outcome, misuse};
+use super::super::options::{keys, type_word};
+use super::array;
+use super::cpus::{fit_map, kind_of};
+use crate::libvirt::Hypervisor;
+use crate::model::Fault;
+use crate::ops::cpu::decide;
 use crate::ops::{Cpu as OpsCpu, Host};
+use crate::xml::cpu::GuestCpu;
 
 #[export_module(manifest)]
 pub(super) mod functions {
@@ -77,6 +84,140 @@ pub(super) mod functions {
                 ("deprecated".into(), model.deprecated.into()),
             ]))
         };
-        Ok(cpu.models()?.into_iter().map(row).collect())
+        Ok(cpu.models(&Hypervisor::default())?.into_iter().map(row).collect())
+    }
+
+    /// What the operating system says of it: `#{name, microcode, flags, vulnerabilities}`.
+    ///
+    /// `flags` are the kernel's names, `vulnerabilities` what sysfs says of each. Over SSH, needs no libvirt.
+    ///
+    /// Errors: faults of the connection.
+    ///
+    /// Example: `host("test:///default").cpu.facts.flags.len() >= 0`
+    #[rhai_fn(get = "facts", return_raw, pure)]
+    pub fn facts(cpu: &mut Cpu) -> Outcome<Map> {
+        let look = cpu.look()?;
+        let states = look.vulnerabilities.into_iter().map(|(what, state)| (what.into(), state.into()));
+        Ok(Map::from([
+            ("name".into(), look.name.into()),
+            ("microcode".into(), look.microcode.into()),
+            ("flags".into(), array(look.flags).into()),
+            ("vulnerabilities".into(), states.collect::<Map>().into()),
+        ]))
+    }
+
+    /// All that guests of one kind can have here: `#{vendor, features, models}`.
+    ///
+    /// `features` are those with which a guest still migrates; `models` is an array of
+    /// `#{name, vendor, usable, deprecated, missing}`, those that both QEMU and libvirt know.
+    ///
+    /// Errors: `cpu_arch` for other architectures than x86; `no_host_model`; `no_support`.
+    ///
+    /// Example: `try { host("test:///default").cpu.offer(#{type: "qemu"}).features } catch (e) { e.code }`
+    #[rhai_fn(name = "offer", return_raw, pure)]
+    pub fn offer(cpu: &mut Cpu, options: Map) -> Outcome<Map> {
+        let offer = cpu.offer(&kind_of(&keys::CPU_OFFER, options)?)?;
+        let models = offer.models.iter().filter_map(|model| {
+            let missing = offer.missing(&model.name).ok()?;
+            Some(Map::from([
+                ("name".into(), model.name.clone().into()),
+                ("vendor".into(), model.vendor.clone().into()),
+                ("usable".into(), (model.usable != Some(false) && missing.is_empty()).into()),
+                ("deprecated".into(), model.deprecated.into()),
+                ("missing".into(), array(missing).into()),
+            ]))
+        });
+        Ok(Map::from([
+            ("vendor".into(), offer.vendor.clone().into()),
+            ("models".into(), array(models).into()),
+            ("features".into(), array(offer.features.iter().cloned()).into()),
+        ]))
+    }
+
+    /// Whether guests can have this model here, and what of it they would not get.
+    ///
+    /// `#{usable, missing}`: usable if neither QEMU nor libvirt knows a reason against it; `missing` are features that
+    /// the hypervisor lacks.
+    ///
+    /// Errors: `unknown_cpu_model`; `cpu_arch` for other architectures than x86; `no_support`.
+    ///
+    /// Example: `try { host("test:///default").cpu.usable("Westmere") } catch (e) { e.code }`
+    #[rhai_fn(name = "usable", return_raw, pure)]
+    pub fn usable(cpu: &mut Cpu, model: &str) -> Outcome<Map> {
+        usable_with(cpu, model, Map::new())
+    }
+
+    /// As `usable(model)`, for guests of another kind.
+    ///
+    /// Errors: as `usable(model)`; `unknown_option`.
+    ///
+    /// Example: `try { host("test:///default").cpu.usable("Westmere", #{type: "qemu"}) } catch (e) { e.code }`
+    #[rhai_fn(name = "usable", return_raw, pure)]
+    pub fn usable_with(cpu: &mut Cpu, model: &str, options: Map) -> Outcome<Map> {
+        let offer = cpu.offer(&kind_of(&keys::CPU_USABLE, options)?)?;
+        let missing = offer.missing(model)?;
+        let usable = offer.usable(model) != Some(false) && missing.is_empty();
+        Ok(Map::from([("usable".into(), usable.into()), ("missing".into(), array(missing).into())]))
+    }
+
+    /// What has to be switched off in a model so that it starts here, no feature more.
+    ///
+    /// `#{model, disable, require, kept, of, lost, content, offered}`: `disable` are features, `lost` is an array of
+    /// `#{feature, hosts, cost}`, `require` one of `#{feature, why}`; `kept` of `of` features are left; `content` is
+    /// what the model contains, `offered` what guests can have here.
+    ///
+    /// Errors: `unknown_cpu_model`; `cpu_arch` for other architectures than x86; `no_support`.
+    ///
+    /// Example: `try { host("test:///default").cpu.fit("Skylake-Client-IBRS").disable } catch (e) { e.code }`
+    #[rhai_fn(name = "fit", return_raw, pure)]
+    pub fn fit(cpu: &mut Cpu, model: &str) -> Outcome<Map> {
+        fit_with(cpu, model, Map::new())
+    }
+
+    /// As `fit(model)`, for guests of another kind.
+    ///
+    /// Errors: as `fit(model)`; `unknown_option`.
+    ///
+    /// Example: `try { host("test:///default").cpu.fit("Westmere", #{type: "qemu"}) } catch (e) { e.code }`
+    #[rhai_fn(name = "fit", return_raw, pure)]
+    pub fn fit_with(cpu: &mut Cpu, model: &str, options: Map) -> Outcome<Map> {
+        let of = kind_of(&keys::CPU_FIT, options)?;
+        Ok(fit_map(&decide::fit(&[cpu.offer(&of)?], model)?))
+    }
+
+    /// How a CPU stands to what guests can have here: `"identical"`, `"superset"` or `"incompatible"`.
+    ///
+    /// `other`: a Cpu of another host, a model, or a `<cpu>`. `superset`: this host offers all of it and more.
+    ///
+    /// Errors: what libvirt says of the CPU; `no_support`.
+    ///
+    /// Example: `try { host("test:///default").cpu.compare("Westmere") } catch (e) { e.code }`
+    #[rhai_fn(name = "compare", return_raw, pure)]
+    pub fn compare(cpu: &mut Cpu, other: Dynamic) -> Outcome<String> {
+        compare_with(cpu, other, Map::new())
+    }
+
+    /// As `compare(other)`, for guests of another kind.
+    ///
+    /// Errors: as `compare(other)`; `unknown_option`.
+    ///
+    /// Example: `try { host("test:///default").cpu.compare("Westmere", #{type: "qemu"}) } catch (e) { e.code }`
+    #[rhai_fn(name = "compare", return_raw, pure)]
+    pub fn compare_with(cpu: &mut Cpu, other: Dynamic, options: Map) -> Outcome<String> {
+        let of = kind_of(&keys::CPU_COMPARE, options)?;
+        let xml = if let Some(other) = other.read_lock::<Cpu>() {
+            other.host_model_xml(&of)?
+        } else {
+            match other.read_lock::<ImmutableString>() {
+                Some(text) if text.trim_start().starts_with('<') => text.to_string(),
+                Some(model) => GuestCpu::named(&model, [], []).write().map_err(Fault::from)?,
+                None => {
+                    let message =
+                        format!("compare takes a Cpu, a model or a <cpu>, not {}", type_word(&other));
+                    return Err(misuse(message));
+                }
+            }
+        };
+        Ok(cpu.compare(&of, &xml)?.word().to_owned())
     }
 }

@@ -104,6 +104,16 @@ pub(super) mod functions {
         Ok(domain.xml(XmlKind::Inactive)?)
     }
 
+    /// The XML that the next start uses, with its secrets: what has to be defined again to be the same.
+    ///
+    /// A read-only session gets it without them.
+    ///
+    /// Example: `host("test:///default").domain("test").definition.len() > 0`
+    #[rhai_fn(get = "definition", return_raw, pure)]
+    pub fn definition(domain: &mut Domain) -> Outcome<String> {
+        Ok(domain.definition()?)
+    }
+
     /// Its disks.
     ///
     /// An array of `#{target, device, type, source, format, cache, read_only}`.

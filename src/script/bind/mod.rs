@@ -10,7 +10,9 @@
 
 mod clone;
 mod cpu;
+mod cpus;
 mod domain;
+mod edit;
 mod error;
 mod flow;
 mod global;
@@ -72,6 +74,8 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
         links,
         marks,
         cpu,
+        cpus,
+        edit,
         moves,
         topology,
         views

@@ -72,6 +72,19 @@ pub(super) mod functions {
         Ok(chosen)
     }
 
+    /// Writes a value to stdout as a line at the prompt is shown: a table, or what `--output` says.
+    ///
+    /// Errors: `stdout` when it cannot be written.
+    ///
+    /// Example: `show([#{a: 1}, #{a: 2}])`
+    #[rhai_fn(name = "show", return_raw)]
+    pub fn show_value(ctx: NativeCallContext<'_>, value: Dynamic) -> Outcome<()> {
+        match session(&ctx)?.screen().show(&show::data(&value)) {
+            Err(fault) if fault.code != "stdout_closed" => Err(fault.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// A value as JSON text.
     ///
     /// Example: `json(#{a: 1})`

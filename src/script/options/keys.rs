@@ -255,6 +255,20 @@ pub(in crate::script) static DOMAIN_CAPABILITIES: Keys = keys(
     ],
 );
 
+const GUEST_KIND: &[Key] = &[
+    key("type", Holds::Word(&["kvm", "qemu"]), "", "what runs the guest; KVM where the host has it"),
+    key("machine", Holds::Text, "", "a machine type, for instance \"q35\""),
+    key("emulator", Holds::Text, "", "the path of QEMU on the host"),
+    key("arch", Holds::Text, "", "an architecture; the host's own"),
+];
+
+pub(in crate::script) static CPU_OFFER: Keys = keys("Cpu", "offer", GUEST_KIND);
+pub(in crate::script) static CPU_USABLE: Keys = keys("Cpu", "usable", GUEST_KIND);
+pub(in crate::script) static CPU_FIT: Keys = keys("Cpu", "fit", GUEST_KIND);
+pub(in crate::script) static CPU_COMPARE: Keys = keys("Cpu", "compare", GUEST_KIND);
+pub(in crate::script) static FIT_CPU: Keys = keys("", "fit_cpu", GUEST_KIND);
+pub(in crate::script) static BASELINE_CPU: Keys = keys("", "baseline_cpu", GUEST_KIND);
+
 pub(in crate::script) static HOST_EVENTS: Keys = keys(
     "Host",
     "events",
@@ -565,6 +579,15 @@ pub(in crate::script) static FAIL: Keys = keys(
     ],
 );
 
+pub(in crate::script) static PAR: Keys = keys(
+    "",
+    "par",
+    &[
+        key("parallel", Holds::Count, "16", "how many at a time"),
+        key("stop_on_error", Holds::Flag, "false", "begin no further one after the first error"),
+    ],
+);
+
 /// All of them. Options that are not here are known to nobody.
 pub(in crate::script) static ALL: &[&Keys] = &[
     &MIGRATE,
@@ -579,6 +602,12 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &POOL_AUTH,
     &FC_HOST,
     &DOMAIN_CAPABILITIES,
+    &CPU_OFFER,
+    &CPU_USABLE,
+    &CPU_FIT,
+    &CPU_COMPARE,
+    &FIT_CPU,
+    &BASELINE_CPU,
     &HOST_EVENTS,
     &EVENT_LINES,
     &TOP,
@@ -597,6 +626,7 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &WRITE,
     &UPLOAD,
     &FAIL,
+    &PAR,
     &DEFINE_NETWORK,
     &INTRODUCE,
     &OWN_KEY,

@@ -58,6 +58,10 @@ impl Screen for Live {
         self.term.interactive && self.term.stdout.tty && self.term.live
     }
 
+    fn show(&self, data: &Data) -> Result<(), Fault> {
+        self.progress.print(&self.text(data)?)
+    }
+
     fn watch(&self, every: Duration, next: &mut dyn FnMut() -> Option<Data>) -> Result<(), Fault> {
         let mut result = Ok(());
         self.progress.suspend(&mut || {
