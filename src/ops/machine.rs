@@ -208,7 +208,7 @@ mod tests {
         let image = seed("web1", "u", "#cloud-config\n{}\n").unwrap();
         assert_eq!(image.len() % (1 << 20), 0);
         let disk = fatfs::FileSystem::new(Cursor::new(image), fatfs::FsOptions::new()).unwrap();
-        assert_eq!(disk.volume_label(), "CIDATA");
+        assert_eq!(disk.volume_label_as_bytes(), b"CIDATA");
         let mut text = String::new();
         disk.root_dir().open_file("meta-data").unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "instance-id: u\nlocal-hostname: web1\n");
