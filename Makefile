@@ -70,7 +70,7 @@ lint: build-parts ## formatting, clippy, shellcheck, and the dependencies' licen
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck $(SCRIPTS)
-	shellcheck -s sh src/ops/net/*.sh src/ops/cpu/*.sh
+	shellcheck -s sh src/ops/*.sh src/ops/*/*.sh
 	cd tests/lab && shellcheck -x -a lab vm guest/init vmlib/initrd-init
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		echo $(CARGO) deny check; $(CARGO) deny --offline check licenses bans sources; \

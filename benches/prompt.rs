@@ -1,4 +1,4 @@
-//! How soon the prompt is there, and how soon a key is on the screen.
+//! How soon the prompt is there, how soon a key is on the screen, and how soon a script is checked.
 //!
 //! `cargo bench --bench prompt`; `-- --strict` makes a missed goal an error. It is kvmsh at a pseudo-terminal of 50 lines and
 //! 120 columns, with 1,000 domains on 17 hosts of the test driver and 3 hosts that accept and say nothing.
@@ -20,6 +20,7 @@ const HOSTS: usize = 20;
 const DEAD: usize = 3;
 const READY_GOAL: Duration = Duration::from_millis(60);
 const PAINT_GOAL: Duration = Duration::from_millis(16);
+const CHECK_GOAL: Duration = Duration::from_millis(30);
 /// When nothing has been written for so long, the screen is done.
 const QUIET: Duration = Duration::from_millis(40);
 const LIMIT: Duration = Duration::from_secs(20);
@@ -174,6 +175,33 @@ fn paint() -> Vec<(&'static str, Vec<Duration>)> {
     vec![empty, tabs, dead, long]
 }
 
+/// `kvmsh check` of a script of 1,000 lines, from its start to its end.
+fn check() -> Vec<Duration> {
+    let (home, _silent) = home(0, HOSTS);
+    let ten = "import \"std/evacuate\" as evacuate;\nlet source = host(\"dead01\");\nlet guests = source.domains();\n\
+               for guest in guests {\n    if guest.state == \"running\" { print(`${guest.name} runs`); }\n}\n\
+               let busy = guests.filter(|one| one.active).map(|one| one.name);\n\
+               fn sum_N(a, b) { let total = a + b; total * 2 }\nprint(sum_N(1, 2) + busy.len());\n\
+               guests.filter(|one| one.name.starts_with(\"w\")).len();\n";
+    let text: String = (0..100).map(|n| ten.replace('N', &n.to_string())).collect();
+    assert_eq!(text.lines().count(), 1000);
+    fs::write(home.path().join("long.rhai"), text).expect("a script");
+    let one = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvmsh"));
+        command
+            .args(["check", "long.rhai"])
+            .current_dir(home.path())
+            .env("XDG_CONFIG_HOME", home.path().join("config"));
+        let began = Instant::now();
+        let output = command.output().expect("kvmsh");
+        let took = began.elapsed();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        took
+    };
+    one();
+    (0..30).map(|_| one()).collect()
+}
+
 /// The value below which this share of the times lies.
 fn at(times: &[Duration], share: f64) -> Duration {
     let mut times = times.to_vec();
@@ -184,6 +212,7 @@ fn at(times: &[Duration], share: f64) -> Duration {
 fn main() {
     let strict = std::env::args().any(|arg| arg == "--strict");
     let mut rows = vec![("prompt ready, 20 hosts that do not answer", ready(), READY_GOAL)];
+    rows.push(("kvmsh check, 1,000 lines", check(), CHECK_GOAL));
     rows.extend(paint().into_iter().map(|(name, times)| (name, times, PAINT_GOAL)));
     let mut missed = false;
     println!("{:45} {:>9} {:>9} {:>9}", "", "median", "99 %", "goal");

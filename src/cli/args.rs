@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use jiff::Timestamp;
 
-use super::journal;
-use crate::model::{Class, Fault};
+use super::{journal, lock};
+use crate::model::{Class, Fault, Limit, Window};
+use crate::ui::log::LogFormat;
 use crate::ui::{Choice, Format};
 
 const USAGE: &str = "kvmsh [OPTIONS] [FILE [ARGS]...]
@@ -99,9 +100,41 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = duration, global = true)]
     pub timeout: Option<Duration>,
 
+    /// No single change may take longer than this: it is aborted, and the script told
+    #[arg(long, value_name = "TIME", value_parser = duration, global = true)]
+    pub step_timeout: Option<Duration>,
+
+    /// Begin changes only between these times of the day: 22:00-05:00
+    #[arg(long, value_name = "FROM-UNTIL", global = true)]
+    pub window: Option<Window>,
+
+    /// Only one run at a time under this NAME on this machine (of this user); the second is refused
+    #[arg(long, value_name = "NAME", value_parser = lock::name, global = true)]
+    pub lock: Option<String>,
+
+    /// Wait this long for --lock, and for hosts that somebody else is changing, instead of giving up at once
+    #[arg(long, value_name = "TIME", value_parser = duration, global = true)]
+    pub wait: Option<Duration>,
+
     /// Where changes are written down, instead of the state directory
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
     pub journal: Option<PathBuf>,
+
+    /// Change hosts without writing it down anywhere
+    #[arg(long, global = true, conflicts_with = "journal")]
+    pub no_journal: bool,
+
+    /// Forget the steps that a run of this script which was killed has done: `once` does them again
+    #[arg(long, global = true)]
+    pub start_over: bool,
+
+    /// How much a script may take: string=1GiB, array=N, map=N, depth=N, operations=N; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", global = true)]
+    pub limit: Vec<Limit>,
+
+    /// How what is said on stderr is written; under systemd, text has the journal's own fields
+    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    pub log_format: LogFormat,
 
     /// Do not run rc.rhai of the configuration directory when the prompt begins
     #[arg(long, global = true)]
@@ -119,26 +152,25 @@ pub struct Options {
 /// What kvmsh does beside running scripts.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// The hosts in the inventory
+    /// The hosts in the inventory; alone: whether they answer, who changes them, which are cordoned
     Hosts {
         /// What to do with them.
         #[command(subcommand)]
-        command: HostsCommand,
+        command: Option<HostsCommand>,
     },
     /// What was changed, when, and by which line of which script
-    Journal {
-        /// Only changes since: 2h, 3days, 2026-01-31, or a date with a time
-        #[arg(long, value_name = "TIME", value_parser = journal::since)]
-        since: Option<Timestamp>,
-        /// Only changes of the run whose id begins so
-        #[arg(long, value_name = "ID")]
-        run: Option<String>,
-    },
+    Journal(ReadJournal),
     /// Check scripts without running them
     Check {
         /// The scripts; `-` is stdin
         #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
+    },
+    /// Write a commented script to begin with
+    New {
+        /// What to call it: NAME or NAME.rhai
+        #[arg(value_name = "NAME", value_hint = ValueHint::FilePath)]
+        name: PathBuf,
     },
     /// Print completions for a shell
     Completions {
@@ -154,6 +186,35 @@ pub enum Command {
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
+}
+
+/// `journal`
+#[derive(Debug, Args)]
+pub struct ReadJournal {
+    /// Only changes since: 2h, 3days, 2026-01-31, or a date with a time
+    #[arg(long, value_name = "TIME", value_parser = journal::since)]
+    pub since: Option<Timestamp>,
+    /// Only changes before that time
+    #[arg(long, value_name = "TIME", value_parser = journal::since)]
+    pub until: Option<Timestamp>,
+    /// Only changes of the run whose id begins so
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Only changes by this user
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Only what failed, or whose end nobody saw
+    #[arg(long)]
+    pub failed: bool,
+    /// The runs instead of their changes
+    #[arg(long, conflicts_with = "tree")]
+    pub runs: bool,
+    /// Each run with its changes below it
+    #[arg(long)]
+    pub tree: bool,
+    /// Go on to show what is written, until Ctrl-C
+    #[arg(short, long, conflicts_with_all = ["runs", "tree"])]
+    pub follow: bool,
 }
 
 /// What to do with the hosts in the inventory.
@@ -201,6 +262,19 @@ impl ValueEnum for Format {
             Self::Json => "json",
             Self::Yaml => "yaml",
             Self::Csv => "csv",
+        }))
+    }
+}
+
+impl ValueEnum for LogFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Text => "text",
+            Self::Json => "json",
         }))
     }
 }

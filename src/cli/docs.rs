@@ -109,9 +109,39 @@ fn closing() -> Roff {
     }
     entries(
         &mut roff,
+        "UNATTENDED",
+        &[
+            (
+                "cron, systemd timers",
+                "Nothing is asked: what would ask ends with 4. Use --timeout and --step-timeout so that it ends, --lock so that \
+                 it does not meet itself, --window so that it begins nothing by day, -q so that cron mails only failures.",
+            ),
+            (
+                "leases",
+                "Whoever changes a host holds a lease on it, in /run/kvmsh on that host, until the end of the run. Others are \
+                 refused with 4, or wait with --wait. It ends by itself within 60 s of its holder's death.",
+            ),
+            (
+                "signals",
+                "SIGTERM, SIGINT and SIGHUP abort what is in flight and wait for that; the third ends kvmsh on the spot.",
+            ),
+        ],
+    );
+    entries(
+        &mut roff,
         "ENVIRONMENT",
         &[
             ("KVMSH_INVENTORY", "The inventory, when --inventory is not given."),
+            (
+                "KVMSH_PAGER, PAGER",
+                "What shows a result that is taller than the screen, at the prompt; less when neither is set, nothing \
+                 when the first that is set is empty or cat.",
+            ),
+            (
+                "KVMSH_JOURNAL_SIZE, KVMSH_JOURNAL_AGE, KVMSH_JOURNAL_KEEP",
+                "When a new journal is begun (16MiB, 30d), and how many old ones are kept (24).",
+            ),
+            ("VISUAL, EDITOR", "What :edit opens at the prompt."),
             ("NO_COLOR", "Set to anything: no colour, unless --color says otherwise."),
             ("CLICOLOR_FORCE", "Set to anything but 0: colour also where no terminal is."),
             ("LC_ALL, LC_CTYPE, LANG", "Without UTF-8 in the first that is set, only ASCII is drawn."),

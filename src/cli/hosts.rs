@@ -1,6 +1,7 @@
 //! `kvmsh hosts`: the inventory, and whether its hosts answer.
 
 mod add;
+mod state;
 mod test;
 
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use crate::model::{Cell, Data, Diagnosis, Fault, HostEntry, Table};
 use crate::ui::Format;
 
 pub(super) use add::add;
+pub(super) use state::state;
 pub(super) use test::test;
 
 /// Lists the hosts, and contacts none.

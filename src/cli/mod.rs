@@ -6,6 +6,8 @@ mod definitions;
 mod docs;
 mod hosts;
 mod journal;
+mod lock;
+mod new;
 pub mod plan;
 mod run;
 mod signals;
@@ -94,11 +96,13 @@ fn act(
 fn subcommand(command: Command, start: &Start) -> Result<u8, Diagnosis> {
     match command {
         Command::Check { files } => check::run(&files, start),
-        Command::Journal { since, run } => journal::run(since, run, start),
+        Command::Journal(wanted) => journal::run(&wanted, start),
+        Command::New { name } => new::run(&name, start),
         Command::Completions { shell } => docs::completions(shell).map_err(Into::into),
         Command::Definitions { dir } => definitions::run(&dir, start),
         Command::Man => docs::man().map_err(Into::into),
-        Command::Hosts { command } => match command {
+        Command::Hosts { command: None } => hosts::state(start),
+        Command::Hosts { command: Some(command) } => match command {
             HostsCommand::List => hosts::list(start),
             HostsCommand::Test { names } => hosts::test(&names, start),
             HostsCommand::Add(arguments) => hosts::add(&arguments, start),
@@ -111,7 +115,7 @@ fn subcommand(command: Command, start: &Start) -> Result<u8, Diagnosis> {
 fn complain(diagnosis: &Diagnosis, term: &Term) -> u8 {
     // `kvmsh … | head`: the reader has what it wanted.
     if diagnosis.fault.code != "stdout_closed" {
-        ui::say(diagnostic::render(diagnosis, term).trim_end());
+        ui::log::complain(diagnosis, &diagnostic::render(diagnosis, term));
     }
     diagnosis.fault.class.exit_code()
 }

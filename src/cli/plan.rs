@@ -6,7 +6,7 @@ use nu_ansi_term::{Color, Style};
 use similar::{ChangeTag, TextDiff};
 
 use crate::gate::Change;
-use crate::model::{Cell, Data, Fault, Table};
+use crate::model::{Cell, Data, Fault, Table, secret};
 use crate::ui::{Format, Term, output, visible};
 
 /// The changes in the format that was asked for.
@@ -14,6 +14,11 @@ use crate::ui::{Format, Term, output, visible};
 /// # Errors
 /// `output` when they cannot be written in that format.
 pub fn render(changes: &[Change], format: Format, term: &Term) -> Result<String, Fault> {
+    let text = whole(changes, format, term)?;
+    Ok(secret::scrub(&text).into_owned())
+}
+
+fn whole(changes: &[Change], format: Format, term: &Term) -> Result<String, Fault> {
     match format {
         Format::Table => {
             let mut text = list(changes, term.stdout.colour);

@@ -5,8 +5,9 @@ use std::io::IsTerminal;
 
 use super::args::usage;
 use super::start::Start;
-use super::{complain, plan, signals, source};
-use crate::model::{Diagnosis, Stop};
+use super::{complain, lock, plan, signals, source};
+use crate::gate::{Mode, Rules};
+use crate::model::{Class, Diagnosis, Fault, Stop};
 use crate::ops::Session;
 use crate::script::{End, Runner, Source};
 use crate::{repl, ui};
@@ -23,14 +24,21 @@ pub(super) fn alone(start: &Start) -> Result<u8, Diagnosis> {
         return Err(usage("--timeout is for scripts: the prompt waits for you").into());
     }
     let session = start.session()?;
+    session.leases().for_purpose(start.purpose(&session, "prompt"));
+    session.gate().obey(Rules { window: start.options.window, step: start.options.step_timeout });
+    session.gate().journal().about("prompt", &[]);
     signals::watch(&start.cancel)?;
     let rc = || Some(dirs::config_dir()?.join("kvmsh/rc.rhai"));
     let setup = repl::Setup {
-        format: start.options.output,
+        format: start.shown.clone(),
         location: start.location.clone(),
         rc: if start.options.no_rc { None } else { rc() },
     };
-    Ok(repl::run(&session, &start.term, setup))
+    let code = repl::run(&session, &start.term, setup);
+    if let Err(fault) = session.gate().journal().run_ended(code, false) {
+        complain(&fault.into(), &start.term);
+    }
+    Ok(code)
 }
 
 /// Runs a script and, with `show`, prints the value of its last expression.
@@ -40,13 +48,52 @@ pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start
     if let Some(time) = start.options.timeout {
         signals::deadline(&start.cancel, time);
     }
-    let result = Runner::for_script(&session, source).run(source, args);
+    let _lock = lock::take(start, &source.name)?;
+    let changing = session.gate().mode() == Mode::Apply;
+    if let Some(window) = start.options.window.filter(|window| changing && !window.is_open()) {
+        let message = format!("{} was not begun: it is outside of the window {window}", source.name);
+        return Err(Fault::new("window_closed", message).class(Class::Refused).into());
+    }
+    session.gate().obey(Rules { window: start.options.window, step: start.options.step_timeout });
+    session.leases().for_purpose(start.purpose(&session, &source.name));
+    session.gate().journal().about(&source.name, args);
+    ui::log::of_run(session.gate().journal().run());
+    if let Some(state) = dirs::state_dir() {
+        let script = if source.name == "-c" { &source.text } else { &source.name };
+        session.steps().of(&state, script, args);
+        if start.options.start_over && changing {
+            session.steps().forget();
+        }
+    }
+    let ended = run(source, args, show, &session, start);
+    if changing && matches!(ended, Ok(0)) {
+        session.steps().forget();
+    }
+    session.leases().give_back();
+    let code = ended.unwrap_or_else(|diagnosis| complain(&diagnosis, &start.term));
+    // A script in a file leaves a word even when there was nothing to do; a line by hand does not.
+    if changing && let Err(fault) = session.gate().journal().run_ended(code, !show && source.name != "-") {
+        // What was changed is written down; only a run that ended well becomes a failure by it.
+        let failed = complain(&fault.into(), &start.term);
+        return Ok(if code == 0 { failed } else { code });
+    }
+    Ok(code)
+}
+
+fn run(
+    source: &Source,
+    args: &[String],
+    show: bool,
+    session: &Session,
+    start: &Start,
+) -> Result<u8, Diagnosis> {
+    let result = Runner::for_script(session, source).run(source, args);
     let stopped = start.cancel.stopped().map(Stop::fault);
     let end = match result {
         Ok(end) => end,
         Err(diagnosis) => {
             if start.options.plan {
-                unfinished_plan(&session, start);
+                unfinished_plan(session, start);
             }
             // What an interrupted call fails with depends on where it was caught.
             let code = complain(&diagnosis, &start.term);
@@ -54,7 +101,7 @@ pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start
         }
     };
     let code = match &end {
-        _ if start.options.plan => planned(&end, &session, start)?,
+        _ if start.options.plan => planned(&end, session, start)?,
         End::Exit(code) => *code,
         End::Value(value) => {
             if show {

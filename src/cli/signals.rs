@@ -20,7 +20,7 @@ pub(super) fn watch(cancel: &Cancel) -> Result<(), Fault> {
         for _ in signals.forever() {
             cancel.stop(Stop::Interrupted);
             match cancel.times() {
-                2 => ui::say("still stopping what is in flight; once more leaves it behind"),
+                2 => ui::say("what is in flight is left behind where that can be; once more ends kvmsh"),
                 times if times >= ENOUGH => {
                     ui::screen::restore();
                     ui::say("left without waiting: see what was under way with kvmsh journal");

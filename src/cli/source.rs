@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use super::args::{Cli, usage};
+use crate::inventory;
 use crate::model::{Fault, suggest};
 use crate::script::Source;
 
@@ -23,7 +24,10 @@ pub(super) fn file(name: &OsStr) -> Result<Source, Fault> {
         return read(shown, std::io::stdin().lock());
     }
     match std::fs::File::open(path) {
-        Ok(file) => read(shown, file),
+        Ok(file) => {
+            inventory::trusted_code(path, &file)?;
+            read(shown, file)
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(missing(path)),
         Err(e) => Err(unreadable(&shown, &e.to_string())),
     }

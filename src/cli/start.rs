@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::args::{Options, usage};
 use crate::gate::{Journal, Mode};
 use crate::inventory::{self, Location};
-use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Progress, Prompt, Screen};
-use crate::ops::{Session, Settings};
-use crate::ui::{Ask, Bars, Live, Term, output};
+use crate::model::{Cancel, Data, Diagnosis, Fault, Inventory, Limits, Progress, Prompt, Screen};
+use crate::ops::{Manner, Purpose, Session, Settings};
+use crate::ui::{self, Ask, Bars, Live, Shown, Term, output};
 
 /// What all commands begin with.
 pub(super) struct Start {
@@ -17,13 +17,16 @@ pub(super) struct Start {
     pub(super) cancel: Cancel,
     pub(super) progress: Arc<dyn Progress>,
     pub(super) location: Option<Location>,
+    pub(super) shown: Shown,
 }
 
 impl Start {
     pub(super) fn new(options: Options, term: Term) -> Result<Self, Diagnosis> {
+        ui::log::begin(options.log_format);
         let location = inventory::locate(options.inventory.as_deref());
         let progress = Arc::new(Bars::new(&term, options.quiet));
-        Ok(Self { options, term, cancel: Cancel::new(), progress, location })
+        let shown = Shown::new(options.output);
+        Ok(Self { shown, options, term, cancel: Cancel::new(), progress, location })
     }
 
     /// The session: reads the inventory, and connects to nothing.
@@ -39,6 +42,15 @@ impl Start {
     /// A session that knows no hosts: for what reads scripts and runs none.
     pub(super) fn session_without_hosts(&self) -> Result<Session, Diagnosis> {
         self.session_from(Inventory::default())
+    }
+
+    /// The session, unless the usual inventory cannot be read; one that was named must be.
+    pub(super) fn session_if_readable(&self) -> Result<Option<Session>, Diagnosis> {
+        match self.session() {
+            Ok(session) => Ok(Some(session)),
+            Err(wrong) if self.location.as_ref().is_some_and(|location| location.named) => Err(wrong),
+            Err(_) => Ok(None),
+        }
     }
 
     fn session_with(&self, location: Option<Location>) -> Result<Session, Diagnosis> {
@@ -58,13 +70,17 @@ impl Start {
             inventory,
             select: self.options.hosts.clone(),
             mode,
-            journal: Journal::at(self.journal()?),
+            journal: if self.options.no_journal { Journal::off() } else { Journal::at(self.journal()?) },
             assume_yes: self.options.yes,
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),
             prompt: self.prompt(),
         })
-        .on(self.screen()))
+        .on(self.screen())
+        .behaving(Manner {
+            quiet: self.options.quiet,
+            limits: self.options.limit.iter().fold(Limits::default(), |limits, one| limits.with(*one)),
+        }))
     }
 
     /// The file that changes are written down in.
@@ -76,6 +92,12 @@ impl Start {
         })
     }
 
+    /// What leases on hosts say of this run.
+    pub(super) fn purpose(&self, session: &Session, text: &str) -> Purpose {
+        let user = session.gate().journal().user().to_owned();
+        Purpose { user, text: text.to_owned(), wait: self.options.wait.unwrap_or_default() }
+    }
+
     /// Whoever can be asked.
     pub(super) fn prompt(&self) -> Option<Arc<dyn Prompt>> {
         let ask = || Arc::new(Ask::new(self.cancel.clone(), self.progress.clone())) as Arc<dyn Prompt>;
@@ -84,7 +106,7 @@ impl Start {
 
     /// Where views are drawn.
     fn screen(&self) -> Arc<dyn Screen> {
-        Arc::new(Live::new(self.term, self.options.output, self.cancel.clone(), self.progress.clone()))
+        Arc::new(Live::new(self.term, self.shown.clone(), self.cancel.clone(), self.progress.clone()))
     }
 
     /// Writes a result to stdout in the format that was asked for.

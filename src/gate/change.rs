@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::secret::{self, scrub};
+
 /// One change to one object on one host, as the plan shows it; the journal keeps a [`Record`] of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
@@ -86,9 +88,14 @@ impl Change {
         Record {
             host: self.host.clone(),
             kind: self.kind.clone(),
-            object: self.object.clone(),
+            // A command line is the object of its change.
+            object: if self.kind == "command" {
+                secret::command(&self.object)
+            } else {
+                scrub(&self.object).into_owned()
+            },
             action: self.action.clone(),
-            detail: self.detail.clone(),
+            detail: self.detail.as_deref().map(|detail| scrub(detail).into_owned()),
             before_digest: self.before_digest.clone().or_else(|| digest(&self.before)),
             after_digest: self.after_digest.clone().or_else(|| digest(&self.after)),
             origin: self.origin.clone(),

@@ -5,17 +5,18 @@
 //! its result); a `begin` without `end` is a change whose outcome nobody saw.
 //! Several kvmsh may write the same file: each line is one `write` in append mode.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Record};
+use super::{Change, Record, rotate};
+use crate::model::secret::{self, scrub};
 use crate::model::{Class, Fault};
 
 /// Which half of a change a line of the journal is.
@@ -52,6 +53,45 @@ pub struct Entry {
     pub error: Option<String>,
 }
 
+/// A run: a line when its first change begins, and one when it ends. A script that changes nothing has the second alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEntry {
+    /// When the line was written, UTC.
+    pub time: Timestamp,
+    /// As [`Entry::run`].
+    pub run: String,
+    /// Which half.
+    pub phase: RunPhase,
+    /// As [`Entry::user`].
+    pub user: String,
+    /// The script's path, `-c` or `prompt`.
+    pub script: String,
+    /// Its arguments, without secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// When the run began.
+    pub began: Timestamp,
+    /// At the end: kvmsh's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<u8>,
+    /// At the end: how many changes were begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<u64>,
+    /// At the end: how many of them failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
+}
+
+/// Which half of a run a line of the journal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunPhase {
+    /// The first change is about to be made.
+    RunBegin,
+    /// The run has ended.
+    RunEnd,
+}
+
 /// Writes the journal of one run.
 #[derive(Debug)]
 pub struct Journal {
@@ -60,6 +100,9 @@ pub struct Journal {
     user: String,
     file: OnceLock<Mutex<File>>,
     next: AtomicU64,
+    failed: AtomicU64,
+    about: OnceLock<RunEntry>,
+    begun: Mutex<bool>,
 }
 
 /// A change that has begun; hand it back to [`Journal::end`].
@@ -75,11 +118,16 @@ impl Journal {
 
     /// A journal that is not kept, for tests.
     pub fn off() -> Self {
-        let user = std::env::var("SUDO_USER")
-            .or_else(|_| std::env::var("USER"))
-            .or_else(|_| std::env::var("LOGNAME"))
-            .unwrap_or_else(|_| "unknown".to_owned());
-        Self { path: None, run: String::new(), user, file: OnceLock::new(), next: AtomicU64::new(1) }
+        Self {
+            path: None,
+            run: String::new(),
+            user: super::user::name(),
+            file: OnceLock::new(),
+            next: AtomicU64::new(1),
+            failed: AtomicU64::new(0),
+            about: OnceLock::new(),
+            begun: Mutex::new(false),
+        }
     }
 
     /// This run's id.
@@ -87,8 +135,59 @@ impl Journal {
         &self.run
     }
 
+    /// Who runs it: the operating system's user.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Says what runs, before its first change; the first word stays.
+    pub fn about(&self, script: &str, args: &[String]) {
+        let now = Timestamp::now();
+        let _ = self.about.set(RunEntry {
+            time: now,
+            run: self.run.clone(),
+            phase: RunPhase::RunBegin,
+            user: self.user.clone(),
+            script: scrub(script).into_owned(),
+            args: secret::arguments(args),
+            began: now,
+            exit: None,
+            changes: None,
+            failed: None,
+        });
+    }
+
+    /// Writes down how the run ended, where it has changed anything or `always`.
+    ///
+    /// # Errors
+    /// `journal`.
+    pub fn run_ended(&self, exit: u8, always: bool) -> Result<(), Fault> {
+        let begun = *self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(about) = self.about.get().filter(|_| begun || always) else { return Ok(()) };
+        let entry = RunEntry {
+            time: Timestamp::now(),
+            phase: RunPhase::RunEnd,
+            exit: Some(exit),
+            changes: Some(self.next.load(Ordering::Relaxed) - 1),
+            failed: Some(self.failed.load(Ordering::Relaxed)),
+            ..about.clone()
+        };
+        self.write(&entry)
+    }
+
+    fn run_begins(&self) -> Result<(), Fault> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.about.get() {
+            Some(about) if !*begun => self.write(&RunEntry { time: Timestamp::now(), ..about.clone() })?,
+            _ => {}
+        }
+        *begun = true;
+        Ok(())
+    }
+
     pub(super) fn begin(&self, change: &Change) -> Result<Ticket, Fault> {
         if self.path.is_none() {
+            self.next.fetch_add(1, Ordering::Relaxed);
             return Ok(Ticket(None));
         }
         let entry = Entry {
@@ -101,27 +200,30 @@ impl Journal {
             result: None,
             error: None,
         };
-        self.write(&entry).map_err(|fault| {
+        self.run_begins().and_then(|()| self.write(&entry)).map_err(|fault| {
             fault.class(Class::Refused).hint(
                 "nothing was changed: kvmsh changes nothing that it cannot write down first; \
-                 free the disk, or name another file with --journal",
+                 free the disk, name another file with --journal, or do without one: --no-journal",
             )
         })?;
         Ok(Ticket(Some(entry)))
     }
 
     pub(super) fn end(&self, ticket: Ticket, failed: Option<&Fault>) -> Result<(), Fault> {
+        if failed.is_some() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
         let Some(mut entry) = ticket.0 else { return Ok(()) };
         entry.time = Timestamp::now();
         entry.phase = Phase::End;
         entry.result = Some(failed.map_or_else(|| "ok".to_owned(), |fault| fault.code.clone()));
-        entry.error = failed.map(ToString::to_string);
+        entry.error = failed.map(|fault| secret::command(&fault.to_string()));
         entry.what.before_digest = None;
         entry.what.after_digest = None;
         self.write(&entry)
     }
 
-    fn write(&self, entry: &Entry) -> Result<(), Fault> {
+    fn write(&self, entry: &impl Serialize) -> Result<(), Fault> {
         let Some(path) = &self.path else { return Ok(()) };
         let fail = |what: &str, cause: &dyn ToString| {
             Fault::new("journal", format!("{what} the journal {}", path.display())).because(cause.to_string())
@@ -130,7 +232,7 @@ impl Journal {
         line.push(b'\n');
         if self.file.get().is_none() {
             // A second thread may win the race; its file is the same one.
-            let file = open_private(path).map_err(|e| fail("cannot open", &e))?;
+            let file = rotate::open(path).map_err(|e| fail("cannot open", &e))?;
             let _ = self.file.set(Mutex::new(file));
         }
         let Some(file) = self.file.get() else { return Err(fail("cannot open", &"")) };
@@ -149,69 +251,10 @@ fn is_torn(file: &File) -> bool {
     file.read_exact_at(&mut byte, last).is_ok() && byte != *b"\n"
 }
 
-fn open_private(path: &Path) -> std::io::Result<File> {
-    if let Some(dir) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    }
-    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
-}
-
-/// Which lines of the journal to read.
-#[derive(Debug, Default, Clone)]
-pub struct Filter {
-    /// Only lines written at or after this time.
-    pub since: Option<Timestamp>,
-    /// Only the run whose id begins so.
-    pub run: Option<String>,
-}
-
-/// Reads the changes of a journal in the order they began, each with its
-/// result if one was written. A line that is no entry is left out and counted.
-///
-/// # Errors
-/// `journal` when the file cannot be read; one that does not exist is empty.
-pub fn read_journal(path: &Path, filter: &Filter) -> Result<(Vec<Entry>, usize), Fault> {
-    let fail = |e: std::io::Error| {
-        Fault::new("journal", format!("cannot read the journal {}", path.display())).because(e.to_string())
-    };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
-        Err(e) => return Err(fail(e)),
-    };
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut position = std::collections::HashMap::new();
-    let mut unreadable = 0;
-    for line in BufReader::new(file).split(b'\n') {
-        let line = line.map_err(fail)?;
-        let Ok(entry) = serde_json::from_slice::<Entry>(&line) else {
-            unreadable += usize::from(!line.is_empty());
-            continue;
-        };
-        let wanted = filter.since.is_none_or(|since| entry.time >= since)
-            && filter.run.as_ref().is_none_or(|run| entry.run.starts_with(run.as_str()));
-        if !wanted {
-            continue;
-        }
-        match position.get(&(entry.run.clone(), entry.change)) {
-            Some(&at) => {
-                let begun: &mut Entry = &mut entries[at];
-                begun.phase = Phase::End;
-                begun.result = entry.result;
-                begun.error = entry.error;
-            }
-            None => {
-                position.insert((entry.run.clone(), entry.change), entries.len());
-                entries.push(entry);
-            }
-        }
-    }
-    Ok((entries, unreadable))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::{Filter, read_journal};
 
     #[test]
     fn a_change_is_on_disk_before_it_is_made_and_its_result_after() {
@@ -219,11 +262,12 @@ mod tests {
         let path = dir.path().join("state/journal.ndjson");
         let journal = Journal::at(path.clone());
         let ticket = journal.begin(&Change::new("h2-a", "domain", "web1", "start")).unwrap();
-        let (before, _) = read_journal(&path, &Filter::default()).unwrap();
+        let before = read_journal(&path, &Filter::default()).unwrap().changes;
         assert_eq!((before[0].phase, before[0].result.as_deref()), (Phase::Begin, None));
         journal.end(ticket, Some(&Fault::new("no_domain", "gone"))).unwrap();
-        let (after, unreadable) = read_journal(&path, &Filter::default()).unwrap();
-        assert_eq!((after.len(), unreadable), (1, 0));
+        let reading = read_journal(&path, &Filter::default()).unwrap();
+        let after = &reading.changes;
+        assert_eq!((after.len(), reading.unreadable), (1, 0));
         assert_eq!((after[0].phase, after[0].result.as_deref()), (Phase::End, Some("no_domain")));
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -239,14 +283,35 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_written_down_with_its_first_change_and_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.ndjson");
+        let journal = Journal::at(path.clone());
+        journal.about("night.rhai", &["--password".to_owned(), "hunter2".to_owned()]);
+        journal.run_ended(0, false).unwrap();
+        assert!(!path.exists());
+        let ticket = journal.begin(&Change::new("h2-a", "domain", "web1", "start")).unwrap();
+        journal.end(ticket, Some(&Fault::new("no_domain", "gone"))).unwrap();
+        journal.run_ended(5, false).unwrap();
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));
+        let reading = read_journal(&path, &Filter::default()).unwrap();
+        let run = &reading.runs[0];
+        assert_eq!((run.exit, run.changes, run.failed), (Some(5), Some(1), Some(1)));
+        assert_eq!(
+            (run.args.as_slice(), reading.runs.len()),
+            (&["--password".to_owned(), "***".to_owned()][..], 1)
+        );
+    }
+
+    #[test]
     fn a_torn_line_is_counted_and_the_rest_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.ndjson");
         let journal = Journal::at(path.clone());
         journal.begin(&Change::new("h2-a", "domain", "web1", "start")).unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"time\":\"20\n").unwrap();
-        let (entries, unreadable) = read_journal(&path, &Filter::default()).unwrap();
-        assert_eq!((entries.len(), unreadable), (1, 1));
+        let reading = read_journal(&path, &Filter::default()).unwrap();
+        assert_eq!((reading.changes.len(), reading.unreadable), (1, 1));
     }
 
     #[test]
@@ -274,7 +339,7 @@ mod tests {
         journal.begin(&Change::new("h2-a", "domain", "web1", "start")).unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"ti").unwrap();
         journal.begin(&Change::new("h2-a", "domain", "web2", "start")).unwrap();
-        let (entries, unreadable) = read_journal(&path, &Filter::default()).unwrap();
-        assert_eq!((entries.len(), unreadable), (2, 2));
+        let reading = read_journal(&path, &Filter::default()).unwrap();
+        assert_eq!((reading.changes.len(), reading.unreadable), (2, 2));
     }
 }

@@ -9,15 +9,22 @@
 
 mod change;
 mod journal;
+mod read;
+mod rotate;
 mod scope;
+mod user;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 pub use change::{Change, Digest, Origin, Record};
-pub use journal::{Entry, Filter, Journal, Phase, read_journal};
+pub use journal::{Entry, Journal, Phase, RunEntry, RunPhase};
+pub use read::{Filter, JournalLine, Reading, read_journal};
 pub use scope::Scope;
 
-use crate::model::{Class, Fault};
+use crate::model::{Class, Fault, Window, cancel, limited};
 
 /// The proof that the gate let a change pass. Cannot be made, copied or kept
 /// outside this module:
@@ -69,12 +76,69 @@ pub struct Gate {
     mode: Mutex<Mode>,
     plan: Plan,
     journal: Journal,
+    rules: OnceLock<Rules>,
+    made: AtomicBool,
+}
+
+/// What a run may do, and when.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules {
+    /// When changes may begin.
+    pub window: Option<Window>,
+    /// How long each change may take.
+    pub step: Option<Duration>,
+}
+
+thread_local! {
+    /// How many changes this thread is in the middle of.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts this thread into a change, and out of it again.
+struct Within;
+
+impl Within {
+    fn enter() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get().saturating_sub(1));
+    }
 }
 
 impl Gate {
     /// A gate that writes what it lets pass to `journal`.
     pub fn new(mode: Mode, journal: Journal) -> Self {
-        Self { mode: Mutex::new(mode), plan: Plan::default(), journal }
+        let (rules, made) = (OnceLock::new(), AtomicBool::new(false));
+        Self { mode: Mutex::new(mode), plan: Plan::default(), journal, rules, made }
+    }
+
+    /// Sets when changes may begin and how long each may take; the first word stays.
+    pub fn obey(&self, rules: Rules) {
+        let _ = self.rules.set(rules);
+    }
+
+    /// Whether anything was changed.
+    pub fn has_changed(&self) -> bool {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// No new step begins outside the window; what has begun is brought to its end.
+    fn check_window(&self, change: &Change) -> Result<(), Fault> {
+        let window = self.rules.get().and_then(|rules| rules.window);
+        let Some(window) = window.filter(|window| !window.is_open()) else { return Ok(()) };
+        if DEPTH.get() > 0 || cancel::is_finishing() {
+            return Ok(());
+        }
+        let class = if self.has_changed() { Class::Partial } else { Class::Refused };
+        Err(Fault::new("window_closed", format!("not begun outside of the window {window}: {change}"))
+            .class(class)
+            .on_host(change.host.clone())
+            .hint("run it again in the next window: what is done already is left alone"))
     }
 
     /// What happens now to a change made on this thread.
@@ -118,8 +182,15 @@ impl Gate {
             }
             Mode::ReadOnly => Err(read_only(change)),
             Mode::Apply => {
+                self.check_window(&change)?;
                 let ticket = self.journal.begin(&change)?;
-                let result = deed(&Permit { _only_the_gate: () }).map_err(Into::into);
+                self.made.store(true, Ordering::Relaxed);
+                let _within = Within::enter();
+                let deed = || deed(&Permit { _only_the_gate: () }).map_err(Into::into);
+                let result = match self.rules.get().and_then(|rules| rules.step) {
+                    Some(limit) => limited(limit, deed),
+                    None => deed(),
+                };
                 // The change is made, whatever becomes of this line: its result must not be lost
                 // with it. The next change is refused if the journal is still broken then.
                 let _ = self.journal.end(ticket, result.as_ref().err());
@@ -166,6 +237,12 @@ impl Gate {
     }
 }
 
+/// Lets kvmsh put its own mark on a host: a lease is no change that anybody asked for, is in no plan and no journal.
+/// For [`crate::ops`]' leases alone, which takes none in a plan or a read-only session.
+pub(crate) fn mark<T>(deed: impl FnOnce(&Permit) -> T) -> T {
+    deed(&Permit { _only_the_gate: () })
+}
+
 fn read_only(change: Change) -> Fault {
     Fault::new("read_only", format!("not done, this session is read-only: {change}"))
         .class(Class::Refused)
@@ -207,6 +284,28 @@ mod tests {
             assert!(result.err().is_none_or(|fault| fault.code == "read_only"));
             assert!(gate.take_plan().is_empty());
         }
+    }
+
+    #[test]
+    fn outside_of_the_window_nothing_begins_and_what_has_begun_comes_to_its_end() {
+        let now = jiff::Zoned::now();
+        let hour =
+            |hours: i64| now.saturating_add(jiff::Span::new().hours(hours)).strftime("%H:00").to_string();
+        let window = format!("{}-{}", hour(3), hour(5)).parse().unwrap();
+        let gate = Gate::new(Mode::Apply, Journal::off());
+        let inner = |_: &Permit| gate.apply(change("inner"), |_| Ok::<_, Fault>(7));
+        let outer = gate.apply(change("outer"), |permit| {
+            gate.obey(Rules { window: Some(window), step: None });
+            inner(permit)
+        });
+        assert_eq!(outer, Ok(Outcome::Done(Outcome::Done(7))));
+        let refused = gate.apply(change("start"), |_| Ok::<_, Fault>(())).unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.class), ("window_closed", Class::Partial));
+        assert!(crate::model::finishing(|| gate.apply(change("start"), |_| Ok::<_, Fault>(()))).is_ok());
+        let fresh = Gate::new(Mode::Apply, Journal::off());
+        fresh.obey(Rules { window: Some(window), step: None });
+        let refused = fresh.apply(change("start"), |_| Ok::<_, Fault>(())).unwrap_err();
+        assert_eq!(refused.class, Class::Refused);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::{Origin, Plan};
+use crate::model::cancel::Pace;
 
 /// The plan and the line of script that the running thread works for. Threads
 /// do not inherit it by themselves: carry it over with [`Scope::current`] and
@@ -13,6 +14,8 @@ pub struct Scope {
     pub(super) plan: Option<Plan>,
     /// Which line of which script is at work.
     pub(super) origin: Option<Origin>,
+    /// How long the step at work may take, and what may stop it.
+    pub(super) pace: Pace,
 }
 
 thread_local! {
@@ -22,7 +25,7 @@ thread_local! {
 impl Scope {
     /// This thread's scope.
     pub fn current() -> Self {
-        CURRENT.with_borrow(Clone::clone)
+        Self { pace: Pace::current(), ..CURRENT.with_borrow(Clone::clone) }
     }
 
     /// This thread's scope with another line of script.
@@ -43,6 +46,6 @@ impl Scope {
         }
         let before = CURRENT.with_borrow_mut(|current| std::mem::replace(current, self.clone()));
         let _restore = Restore(Some(before));
-        f()
+        self.pace.keep(f)
     }
 }

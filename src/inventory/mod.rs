@@ -84,6 +84,37 @@ fn read_trusted(path: &Path) -> Result<Option<String>, Fault> {
     })
 }
 
+/// Refuses to run as root what everybody could have written.
+///
+/// # Errors
+/// `world_writable` (refused), with what to do.
+pub fn trusted_code(path: &Path, file: &File) -> Result<(), Fault> {
+    const STICKY: u32 = 0o1000;
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let refuse = |what: String, remedy: String| {
+        Err(Fault::new("world_writable", format!("everybody may write to {what}, and kvmsh runs as root"))
+            .class(Class::Refused)
+            .hint(remedy))
+    };
+    // A pipe, as in `kvmsh <(…)`, is nobody else's.
+    let Some(meta) = file.metadata().ok().filter(std::fs::Metadata::is_file) else { return Ok(()) };
+    let shown = path.display();
+    if meta.mode() & 0o002 != 0 {
+        return refuse(shown.to_string(), format!("chmod o-w {shown}"));
+    }
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Some(dir) = real.parent() else { return Ok(()) };
+    match std::fs::metadata(dir) {
+        // In a sticky directory, such as /tmp, nobody can replace the file.
+        Ok(meta) if meta.mode() & 0o002 != 0 && meta.mode() & STICKY == 0 => {
+            refuse(format!("the directory of {shown}"), format!("chmod o-w {}", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Root must not be sent to hosts, keys and jump hosts of somebody else's choice.
 fn trusted(owner: u32, mode: u32, me: u32) -> Result<(), String> {
     if me != 0 {

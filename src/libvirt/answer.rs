@@ -70,7 +70,8 @@ impl<T> Answer<T> {
             }
             if let Some(stop) = cancel.stopped() {
                 let since = stopped_at.get_or_insert_with(Instant::now);
-                if since.elapsed() >= patience.after_stop {
+                // Who asks twice does not want to wait.
+                if since.elapsed() >= patience.after_stop || cancel.times() > 1 {
                     return Err(Silence::Stopped(stop));
                 }
             }

@@ -19,6 +19,7 @@ mod raw;
 mod stats;
 mod stream;
 mod volume;
+mod volume_stream;
 
 pub use connection::Connection;
 pub use domain::{Abort, Domain, UndefineOptions, XmlKind};
@@ -31,3 +32,4 @@ pub use raw::{Hypervisor, Params, Value};
 pub use stats::{Counters, StatsGroup};
 pub use stream::Console;
 pub use volume::Volume;
+pub use volume_stream::{CHUNK, Part, VolumeStream};

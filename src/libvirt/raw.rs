@@ -16,6 +16,7 @@ use std::sync::mpsc::Sender;
 
 use virt::connect::Connect;
 use virt::domain::Domain;
+use virt::stream::Stream;
 use virt::sys;
 
 use super::error::{Error, no_zero_byte};
@@ -480,4 +481,36 @@ pub(super) fn open(uri: &str, read_only: bool) -> Result<Connect, Error> {
     no_zero_byte("the URI", uri)?;
     let opened = if read_only { Connect::open_read_only(Some(uri)) } else { Connect::open(Some(uri)) };
     opened.map_err(Error::from)
+}
+
+/// What a sparse stream has next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// So many bytes of data; 0 at the end.
+    Data(usize),
+    /// So many zeros.
+    Hole(u64),
+}
+
+/// `virStreamRecvFlags` and `virStreamRecvHole`: data, or the hole that comes before the next.
+pub(super) fn receive(stream: &Stream, into: &mut [u8]) -> Result<Part, Error> {
+    let stop_at_hole = sys::VIR_STREAM_RECV_STOP_AT_HOLE as c_uint;
+    // SAFETY: the stream is alive while borrowed; libvirt writes at most `into.len()` bytes to it.
+    let got = unsafe {
+        sys::virStreamRecvFlags(stream.as_ptr(), into.as_mut_ptr().cast(), into.len(), stop_at_hole)
+    };
+    if got == -3 {
+        let mut length = 0;
+        // SAFETY: the stream is alive while borrowed; the out-pointer is ours.
+        check(unsafe { sys::virStreamRecvHole(stream.as_ptr(), &mut length, 0) })?;
+        return Ok(Part::Hole(u64::try_from(length).unwrap_or(0)));
+    }
+    Ok(Part::Data(usize::try_from(check(got)?).unwrap_or(0)))
+}
+
+/// `virStreamSendHole`.
+pub(super) fn send_hole(stream: &Stream, length: u64) -> Result<(), Error> {
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    // SAFETY: the stream is alive while borrowed.
+    check(unsafe { sys::virStreamSendHole(stream.as_ptr(), length, 0) }).map(drop)
 }

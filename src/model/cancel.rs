@@ -13,6 +13,8 @@ pub enum Stop {
     Interrupted,
     /// The run's `--timeout` was reached.
     TimedOut,
+    /// One step took longer than [`limited`] or `--step-timeout` lets it.
+    StepTimedOut,
 }
 
 impl Stop {
@@ -22,6 +24,10 @@ impl Stop {
             Self::Interrupted => Fault::new("interrupted", "interrupted").class(Class::Interrupted),
             Self::TimedOut => {
                 Fault::new("timed_out", "the time given by --timeout is over").class(Class::TimedOut)
+            }
+            // A script may catch it, and go on with the next step.
+            Self::StepTimedOut => {
+                Fault::new("step_timeout", "the step took longer than the time it was given")
             }
         }
     }
@@ -52,6 +58,62 @@ const TELLING: Duration = Duration::from_secs(10);
 thread_local! {
     /// Whether this thread finishes what a stop must not cut short.
     static FINISHING: Cell<bool> = const { Cell::new(false) };
+    /// Until when this thread's step may take.
+    static LIMIT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Whether this thread clears away, which a stop that was asked for does not cut short.
+    static SHIELDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a thread that does part of this thread's work has to know.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    until: Option<Instant>,
+    shielded: bool,
+}
+
+impl Pace {
+    /// This thread's.
+    pub fn current() -> Self {
+        Self { until: LIMIT.get(), shielded: SHIELDED.get() }
+    }
+
+    /// Runs `f` at this pace, whatever the thread's own was.
+    pub fn keep<T>(self, f: impl FnOnce() -> T) -> T {
+        struct Restore(Pace);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                LIMIT.set(self.0.until);
+                SHIELDED.set(self.0.shielded);
+            }
+        }
+        let _restore =
+            Restore(Self { until: LIMIT.replace(self.until), shielded: SHIELDED.replace(self.shielded) });
+        f()
+    }
+}
+
+/// Runs `f`, which clears away: a stop that was asked for does not end it, but this time does.
+pub fn clearing<T>(time: Duration, f: impl FnOnce() -> T) -> T {
+    Pace { until: Instant::now().checked_add(time), shielded: true }.keep(f)
+}
+
+/// Runs `f`, which sees a stop once the time is over; within another limit, the earlier one counts.
+pub fn limited<T>(time: Duration, f: impl FnOnce() -> T) -> T {
+    let until = Instant::now().checked_add(time);
+    let earlier = match (LIMIT.get(), until) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    Pace { until: earlier, ..Pace::current() }.keep(f)
+}
+
+/// Whether this thread finishes or clears away what has begun.
+pub fn is_finishing() -> bool {
+    FINISHING.get() || SHIELDED.get()
+}
+
+fn step_is_over() -> Option<Stop> {
+    LIMIT.get().filter(|until| Instant::now() >= *until).map(|_| Stop::StepTimedOut)
 }
 
 /// Runs `f` so that no stop is seen on this thread: to abort, to clear away and
@@ -93,7 +155,8 @@ impl Cancel {
         if FINISHING.get() {
             return None;
         }
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).stop
+        let stop = self.0.state.lock().unwrap_or_else(PoisonError::into_inner).stop;
+        stop.filter(|_| !SHIELDED.get()).or_else(step_is_over)
     }
 
     /// How often a stop was asked for: a second Ctrl-C means "do not wait".
@@ -133,14 +196,20 @@ impl Cancel {
         let deadline = Instant::now().checked_add(time);
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if state.stop.is_some() && !FINISHING.get() {
+            if state.stop.is_some() && !is_finishing() {
                 return state.stop;
+            }
+            let over = step_is_over().filter(|_| !FINISHING.get());
+            if over.is_some() {
+                return over;
             }
             let left =
                 deadline.map_or(Duration::from_secs(3600), |d| d.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return None;
             }
+            let step = LIMIT.get().filter(|_| !FINISHING.get());
+            let left = step.map_or(left, |until| left.min(until.saturating_duration_since(Instant::now())));
             state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -156,6 +225,28 @@ mod tests {
         cancel.stop(Stop::Interrupted);
         assert_eq!(finishing(|| (cancel.stopped(), cancel.sleep(Duration::from_millis(1)))), (None, None));
         assert_eq!(cancel.stopped(), Some(Stop::Interrupted));
+    }
+
+    #[test]
+    fn a_step_sees_its_own_deadline_and_the_rest_does_not() {
+        let cancel = Cancel::new();
+        let began = Instant::now();
+        let stop = limited(Duration::from_millis(20), || {
+            limited(Duration::from_secs(60), || cancel.sleep(Duration::from_secs(60)))
+        });
+        assert_eq!((stop, cancel.stopped()), (Some(Stop::StepTimedOut), None));
+        assert!(began.elapsed() < Duration::from_secs(10));
+        cancel.stop(Stop::Interrupted);
+        let cleared = clearing(Duration::from_millis(20), || {
+            let pace = Pace::current();
+            let inside =
+                std::thread::scope(|s| s.spawn(|| pace.keep(|| cancel.stopped())).join().ok().flatten());
+            (inside, cancel.stopped(), cancel.sleep(Duration::from_secs(60)))
+        });
+        assert_eq!(cleared, (None, None, Some(Stop::StepTimedOut)));
+        let cancel = Cancel::new();
+        let over = limited(Duration::ZERO, || (cancel.stopped(), finishing(|| cancel.stopped())));
+        assert_eq!(over, (Some(Stop::StepTimedOut), None));
     }
 
     #[test]

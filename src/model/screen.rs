@@ -54,6 +54,13 @@ pub trait Screen: Send + Sync + Debug {
     /// # Errors
     /// `stdout_closed` when its reader has gone; `stdout` when it cannot be written.
     fn line(&self, data: &Data) -> Result<(), Fault>;
+    /// Writes a result in the format that was asked for.
+    ///
+    /// # Errors
+    /// As [`Screen::line`].
+    fn show(&self, _: &Data) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// No screen at all, for tests and for what embeds the engine.

@@ -75,11 +75,14 @@ pub fn put(files: &Files, link: &Link, mac: Option<&str>) -> Result<Files, Flaw>
     let own = own_keys(link, mac);
 
     let mut inherited = Map::new();
+    let mut renderer = None;
     let mut ethernets = Map::new();
     let mut vlans = Map::new();
     for port in link.ports() {
         match find(&files, port.as_str())? {
             Some(found) if link.vlan().is_none() => {
+                // Whoever renders the port renders what it is in, whatever is the rule for all.
+                renderer = renderer.or_else(|| found.value.get("renderer").cloned());
                 for (key, value) in demote(&mut files, &found)? {
                     join(&mut inherited, key, value);
                 }
@@ -92,6 +95,7 @@ pub fn put(files: &Files, link: &Link, mac: Option<&str>) -> Result<Files, Flaw>
         }
     }
     let mut entry = own;
+    entry.extend(renderer.map(|renderer| ("renderer".to_owned(), renderer)));
     entry.extend(match link.address() {
         Addressing::Inherit => inherited,
         Addressing::None => Map::new(),

@@ -39,7 +39,7 @@ impl Domain {
         }
         self.must_run("no console")?;
         let change = Change::new(self.host().name(), "domain", self.name(), "open console");
-        let opened = self.host().change(change, |permit| {
+        let opened = self.host().change_unleased(change, |permit| {
             let handle = self.handle()?;
             handle.open_console(permit, device, force).map_err(|error| self.explain_console(error))
         })?;

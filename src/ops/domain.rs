@@ -378,14 +378,14 @@ impl Domain {
         self.change(action, |d, permit| d.set_autostart(permit, on))
     }
 
-    /// Aborts its running job.
+    /// Aborts its running job, also one of somebody else who holds the lease on the host.
     ///
     /// # Errors
     /// `operation_invalid` when there is none.
     pub fn abort_job(&self) -> Result<(), Fault> {
         let change = Change::new(self.host.name(), "domain", &self.name, "abort job");
         self.host
-            .change(change, |permit| {
+            .change_unleased(change, |permit| {
                 let handle = self.stats_handle()?;
                 handle.abort_job(permit).map_err(|error| self.fault(error))
             })

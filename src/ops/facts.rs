@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::Host;
 use super::preflight::{Subject, overhead};
+use super::{Cordon, Host, Marks};
 use crate::model::{Bytes, DomainRow, Fault, Room};
 use crate::ssh::Probe;
 use crate::xml;
@@ -79,6 +79,8 @@ pub struct HostFacts {
     pub bridges: BTreeSet<String>,
     /// Host names that could be resolved there.
     pub resolved: BTreeSet<String>,
+    /// Why no guest is to be placed there, if so.
+    pub cordon: Option<Cordon>,
     /// Why the shell could not be asked, if so.
     pub shell_error: Option<Fault>,
 }
@@ -97,7 +99,9 @@ impl HostFacts {
                 shell.join().unwrap_or_else(|_| Err(Fault::new("defect", "a thread of kvmsh ended badly")));
             let mut facts = facts?;
             match shell {
-                Ok(shell) => (facts.files, facts.bridges) = (shell.files, shell.bridges),
+                Ok(shell) => {
+                    (facts.files, facts.bridges, facts.cordon) = (shell.files, shell.bridges, shell.cordon);
+                }
                 Err(fault) => facts.shell_error = Some(fault),
             }
             Ok(facts)
@@ -151,6 +155,7 @@ impl HostFacts {
 struct ShellFacts {
     files: BTreeMap<String, Option<FileFacts>>,
     bridges: BTreeSet<String>,
+    cordon: Option<Cordon>,
 }
 
 impl ShellFacts {
@@ -158,11 +163,12 @@ impl ShellFacts {
     fn gather(host: &Host, subjects: &[Subject]) -> Result<Self, Fault> {
         let files: BTreeSet<&str> = subjects.iter().flat_map(Subject::files).collect();
         let bridges: BTreeSet<&str> = subjects.iter().flat_map(Subject::bridges).collect();
-        let mut facts = Self { files: BTreeMap::new(), bridges: BTreeSet::new() };
+        let mut facts = Self { files: BTreeMap::new(), bridges: BTreeSet::new(), cordon: None };
         let asked = |kind: &str, words: &BTreeSet<&str>| -> Vec<String> {
             words.iter().flat_map(|word| [kind.to_owned(), (*word).to_owned()]).collect()
         };
-        let questions = [asked("f", &files), asked("b", &bridges)].concat();
+        let marks = if host.keeps_marks() { vec!["c".to_owned(), String::new()] } else { Vec::new() };
+        let questions = [asked("f", &files), asked("b", &bridges), marks].concat();
         if questions.is_empty() {
             return Ok(facts);
         }
@@ -174,6 +180,7 @@ impl ShellFacts {
             facts.files.insert(file.to_owned(), FileFacts::read(lines.next().unwrap_or_default()));
         }
         facts.bridges.extend(bridges.into_iter().filter(|_| lines.next() == Some("yes")).map(str::to_owned));
+        facts.cordon = Marks::read(&lines.collect::<Vec<_>>().join("\n")).cordon;
         Ok(facts)
     }
 }

@@ -282,11 +282,25 @@ impl Host {
         })
     }
 
-    /// Lets a change through the gate.
+    /// Lets a change of the host through the gate, with the lease on the host.
+    ///
+    /// # Errors
+    /// The gate's refusals, and what the deed said, with this host's name; as [`Host::lease`].
+    pub fn change<T, E: Into<Fault>>(
+        &self,
+        change: Change,
+        deed: impl FnOnce(&Permit) -> Result<T, E>,
+    ) -> Result<Outcome<T>, Fault> {
+        self.lease()?;
+        self.change_unleased(change, deed)
+    }
+
+    /// As [`Host::change`], for what changes nothing on the host that others could get in the way of: this machine's
+    /// own files, a joined console.
     ///
     /// # Errors
     /// The gate's refusals, and what the deed said, with this host's name.
-    pub fn change<T, E: Into<Fault>>(
+    pub fn change_unleased<T, E: Into<Fault>>(
         &self,
         change: Change,
         deed: impl FnOnce(&Permit) -> Result<T, E>,

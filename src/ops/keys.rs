@@ -82,7 +82,7 @@ impl Host {
         }
         let change = Change::new(self.name(), "host", self.name(), "trust")
             .detail(format!("host key {}", key.fingerprint));
-        match self.change(change, |_| self.trust_host_key(&key))? {
+        match self.change_unleased(change, |_| self.trust_host_key(&key))? {
             Outcome::Done(file) => {
                 let name = self.name();
                 session.progress().say(&format!("recorded the host key of {name} in {}", file.display()));
@@ -104,6 +104,7 @@ impl Host {
 
     /// The same host, logged in to with a password alone, for as long as this handle lives.
     pub fn with_password(&self, password: &str) -> Self {
+        crate::model::secret::remember(password);
         self.through(self.shell().with_password(Password::new(password)))
     }
 
@@ -125,7 +126,7 @@ impl Host {
         let ask = session.prompt().is_some();
         let kind = if ask { "ed25519" } else { "ed25519, without a passphrase" };
         let change = Change::new("this machine", "key", &path.display().to_string(), "make").detail(kind);
-        let outcome = self.change(change, |permit| {
+        let outcome = self.change_unleased(change, |permit| {
             let mut made = None;
             session.progress().suspend(&mut || {
                 made = Some(self.shell().make_own_key(permit, &path, ask));

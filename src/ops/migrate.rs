@@ -74,6 +74,7 @@ impl Move {
             let message = "copy_storage must be the same for placement and transfer";
             return Err(Fault::new("invalid_arg", message).class(Class::Refused));
         }
+        Host::lease_all(&[source, &self.target])?;
         for dir in &self.proofs {
             source.session().proofs().prove(dir, source, &self.target)?;
         }
@@ -168,6 +169,9 @@ impl Move {
             }
         };
         let name = options.rename.as_deref().unwrap_or(self.domain.name());
+        if result.is_err() && watch.is_left() {
+            return Ok(self.left(began, &watch));
+        }
         let found = finishing(|| self.find(&uuid, state == DomainState::Paused, options));
         Ok(finishing(|| self.report(began, found, result.err(), &watch, name)))
     }
@@ -202,6 +206,28 @@ impl Move {
                 return found;
             }
             std::thread::sleep(POLL);
+        }
+    }
+
+    /// The report of a move that nobody waits for any longer: it is being aborted, and how that ends is not known.
+    fn left(&self, began: Instant, watch: &Watch<'_>) -> MigrateReport {
+        let (name, source, target) = (self.domain.name(), self.domain.host().name(), self.target.name());
+        let fault = watch.given_up().cloned().unwrap_or_else(|| Fault::new("interrupted", "interrupted"));
+        let mut fault = fault.on_host(source).on_object("domain", name);
+        fault.message = format!(
+            "{name} was left on its way from {source} to {target} while the move was being aborted; where it runs say \
+             host(\"{source}\").domains() and host(\"{target}\").domains(), how far it is host(\"{source}\").domain(\"{name}\").job"
+        );
+        MigrateReport {
+            domain: name.to_owned(),
+            source: source.to_owned(),
+            target: target.to_owned(),
+            verdict: Verdict::Unknown,
+            live: self.live,
+            elapsed: began.elapsed(),
+            bytes: watch.last().map(|job| job.memory_processed).unwrap_or_default(),
+            downtime: None,
+            error: Some(fault),
         }
     }
 

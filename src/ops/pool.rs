@@ -3,7 +3,7 @@
 use super::{Host, Volume};
 use crate::gate::{Change, Permit};
 use crate::libvirt;
-use crate::model::{Bytes, Fault, PoolInfo};
+use crate::model::{Fault, PoolInfo, PoolSpec, VolumeSpec};
 use crate::xml;
 
 /// A pool: a name on a host.
@@ -87,6 +87,16 @@ impl Pool {
     /// `no_storage_pool`.
     pub fn type_and_path(&self) -> Result<(String, String), Fault> {
         Ok(xml::pool::type_and_path(&self.xml()?)?)
+    }
+
+    /// What it was defined as.
+    ///
+    /// # Errors
+    /// `no_storage_pool`.
+    pub fn definition(&self) -> Result<PoolSpec, Fault> {
+        // The test driver knows the one description only.
+        let text = self.ask(|p| p.xml(true)).or_else(|_| self.xml())?;
+        Ok(xml::pool::spec(&text)?)
     }
 
     /// Whether it runs.
@@ -194,24 +204,35 @@ impl Pool {
         Ok(self.volume_names()?.iter().map(|name| Volume::new(self.clone(), name)).collect())
     }
 
-    /// Creates a volume of this size, format (`qcow2`, `raw`) and space taken at once.
+    /// Creates a volume. Where nothing is said of its owner, it is the pool's.
     ///
     /// # Errors
-    /// `storage_vol_exist`, …
-    pub fn create_volume(
-        &self,
-        name: &str,
-        capacity: Bytes,
-        allocation: Option<Bytes>,
-        format: &str,
-    ) -> Result<Volume, Fault> {
-        let text = xml::build::volume(name, capacity, allocation, format)?;
-        let change = Change::new(self.host.name(), "volume", &format!("{}/{name}", self.name), "create")
-            .detail(format!("{capacity}, {format}"));
+    /// `invalid_name`, `invalid_volume`, `storage_vol_exist`, …
+    pub fn create_volume(&self, spec: &VolumeSpec) -> Result<Volume, Fault> {
+        spec.check()?;
+        let spec = self.owned(spec.clone());
+        let text = xml::build::volume(&spec)?;
+        let mut detail = format!("{}, {}", spec.capacity, spec.format);
+        if let Some((path, _)) = &spec.backing {
+            detail = format!("{}, on top of {path}", spec.format);
+        }
+        let change =
+            Change::new(self.host.name(), "volume", &format!("{}/{}", self.name, spec.name), "create")
+                .detail(detail);
         self.host.change(change, |permit| {
             let pool = self.host.connection()?.pool(&self.name)?;
-            pool.create_volume(permit, &text).map_err(Fault::from)
+            pool.create_volume(permit, &text, spec.metadata).map_err(Fault::from)
         })?;
-        Ok(Volume::new(self.clone(), name))
+        Ok(Volume::new(self.clone(), &spec.name))
+    }
+
+    /// Where root of the host is nobody to the server, a volume must be born with its owner.
+    pub(super) fn owned(&self, mut spec: VolumeSpec) -> VolumeSpec {
+        // A pool that is only planned says nothing.
+        if let Ok(pool) = self.definition() {
+            spec.owner = spec.owner.or(pool.owner);
+            spec.group = spec.group.or(pool.group);
+        }
+        spec
     }
 }

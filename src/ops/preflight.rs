@@ -152,6 +152,13 @@ pub fn blockers(subject: &Subject, source: &HostFacts, target: &HostFacts, rules
         );
     };
 
+    if let Some(cordon) = &target.cordon {
+        block(
+            "cordoned",
+            format!("{} is cordoned: {}", target.name, cordon.sentence()),
+            &format!("when it may have guests again: host(\"{}\").uncordon()", target.name),
+        );
+    }
     if !source.uuid.is_empty() && source.uuid == target.uuid {
         block(
             "same_host_uuid",

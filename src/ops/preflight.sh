@@ -3,6 +3,7 @@
 #             block device `block`, its identity and its real path; an empty line where it
 #             is not there
 #   b NAME    `yes` if it is a bridge
+#   c         its cordon, if there is one: several lines, so it is asked for last
 # Changes nothing.
 while [ $# -gt 1 ]; do
     case $1 in
@@ -22,6 +23,10 @@ while [ $# -gt 1 ]; do
             ;;
         b)
             if [ -d "/sys/class/net/$2/bridge" ]; then echo yes; else echo no; fi
+            ;;
+        c)
+            sed -n 's/^why=/cordon=/p; s/^by=/cordon_by=/p; s/^since=/cordon_since=/p' \
+                /var/lib/kvmsh/cordon 2>/dev/null
             ;;
     esac
     shift 2

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use super::Host;
 use super::memory::Ledger;
 use super::shared::Proofs;
+use super::{Host, Leases, Steps};
 use crate::gate::{Gate, Journal, Mode};
 use crate::inventory;
 use crate::model::suggest::did_you_mean;
-use crate::model::{Cancel, Class, Fault, HostEntry, Inventory, NoScreen, Progress, Prompt, Screen, Target};
+use crate::model::{
+    Cancel, Class, Fault, HostEntry, Inventory, Limits, NoScreen, Progress, Prompt, Screen, Target,
+};
 use crate::ssh;
 
 /// How a run is set up; the command line decides.
@@ -33,6 +35,15 @@ pub struct Settings {
     pub prompt: Option<Arc<dyn Prompt>>,
 }
 
+/// How scripts of a run behave.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// `-q`: nothing is said unless it fails.
+    pub quiet: bool,
+    /// How much they may take.
+    pub limits: Limits,
+}
+
 /// One run; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Session(Arc<Inner>);
@@ -45,6 +56,9 @@ struct Inner {
     hosts: Mutex<HashMap<String, Host>>,
     proofs: Proofs,
     memory: Ledger,
+    leases: Leases,
+    steps: Steps,
+    manner: OnceLock<Manner>,
     screen: OnceLock<Arc<dyn Screen>>,
 }
 
@@ -61,6 +75,9 @@ impl Session {
             hosts: Mutex::default(),
             proofs: Proofs::default(),
             memory: Ledger::default(),
+            leases: Leases::default(),
+            steps: Steps::default(),
+            manner: OnceLock::new(),
             screen: OnceLock::new(),
         }))
     }
@@ -125,6 +142,28 @@ impl Session {
         &self.0.memory
     }
 
+    /// The leases on hosts that this run changes.
+    pub fn leases(&self) -> &Leases {
+        &self.0.leases
+    }
+
+    /// The steps that the script has done already.
+    pub fn steps(&self) -> &Steps {
+        &self.0.steps
+    }
+
+    /// How scripts behave.
+    pub fn manner(&self) -> Manner {
+        self.0.manner.get().copied().unwrap_or_default()
+    }
+
+    /// Sets how scripts behave; the first word stays.
+    #[must_use]
+    pub fn behaving(self, manner: Manner) -> Self {
+        let _ = self.0.manner.set(manner);
+        self
+    }
+
     /// How hosts' shells are set up.
     pub(super) fn shell_settings(&self) -> ssh::Settings {
         ssh::Settings { cancel: self.cancel().clone(), ..ssh::Settings::default() }
@@ -163,6 +202,7 @@ impl Session {
                 .hint("run it at a terminal")
         };
         let answer = self.prompt().ok_or_else(nobody)?.passphrase(question);
+        answer.iter().for_each(|secret| crate::model::secret::remember(secret));
         self.cancel().check()?;
         Ok(answer)
     }

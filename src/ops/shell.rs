@@ -16,7 +16,8 @@ impl Host {
     /// # Errors
     /// `read_only`; faults of the connection; `command_timeout`. A status other than 0 is none.
     pub fn run(&self, command: &Command, reads_only: bool) -> Result<Option<ssh::Output>, Fault> {
-        let mut change = Change::new(self.name(), "command", &command.display(), "run");
+        let line = crate::model::secret::command(&command.display());
+        let mut change = Change::new(self.name(), "command", &line, "run");
         change.detail = Some(command.note.clone()).filter(|note| !note.is_empty());
         if reads_only {
             let run =

@@ -277,6 +277,9 @@ impl Queue<'_> {
 /// Returns what became of each, in the order of `moves`; in a plan nothing.
 pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<MigrateReport> {
     let waiting = (0..moves.len()).collect();
+    if let Err(fault) = lease_hosts(moves) {
+        return moves.iter().map(|one| not_begun(one, fault.clone())).collect();
+    }
     let queue =
         Queue { moves, limits, state: Mutex::new((waiting, Bytes::default(), 0)), freed: Condvar::new() };
     let reports: Mutex<Vec<Option<MigrateReport>>> = Mutex::new(vec![None; moves.len()]);
@@ -298,6 +301,14 @@ pub fn run(moves: &[Move], options: &MigrateOptions, limits: Limits) -> Vec<Migr
         }
     });
     reports.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+}
+
+/// Both ends of all moves, before the first begins: nobody is left half-way for want of a lease.
+fn lease_hosts(moves: &[Move]) -> Result<(), Fault> {
+    let mut hosts: Vec<&Host> = moves.iter().flat_map(|one| [one.domain.host(), &one.target]).collect();
+    hosts.sort_by_key(|host| host.name());
+    hosts.dedup_by_key(|host| host.name());
+    Host::lease_all(&hosts)
 }
 
 /// On how many hosts connections for migrations are opened ahead; on more it
@@ -345,18 +356,21 @@ fn run_one(one: &Move, options: &MigrateOptions) -> Option<MigrateReport> {
             let source = one.domain.host();
             let fault = fault.on_host(source.name()).on_object("domain", one.domain.name());
             task.finish(false, &crate::model::Step { note: fault.to_string(), ..Default::default() });
-            Some(MigrateReport {
-                domain: one.domain.name().to_owned(),
-                source: source.name().to_owned(),
-                target: one.target.name().to_owned(),
-                // Nothing was begun.
-                verdict: crate::model::Verdict::Stayed,
-                live: one.live,
-                elapsed: Default::default(),
-                bytes: Default::default(),
-                downtime: None,
-                error: Some(fault),
-            })
+            Some(not_begun(one, fault))
         }
+    }
+}
+
+fn not_begun(one: &Move, fault: Fault) -> MigrateReport {
+    MigrateReport {
+        domain: one.domain.name().to_owned(),
+        source: one.domain.host().name().to_owned(),
+        target: one.target.name().to_owned(),
+        verdict: crate::model::Verdict::Stayed,
+        live: one.live,
+        elapsed: Default::default(),
+        bytes: Default::default(),
+        downtime: None,
+        error: Some(fault),
     }
 }

@@ -120,8 +120,13 @@ impl<'a> Watch<'a> {
     /// Whether it was given up so long ago, or a second stop was asked for, that
     /// its call is not waited for any longer.
     pub(super) fn is_hopeless(&self, patience: Duration) -> bool {
-        let impatient = self.one.domain.host().session().cancel().times() > 1;
-        self.given_up.as_ref().is_some_and(|(_, since)| impatient || since.elapsed() >= patience)
+        let waited = self.given_up.as_ref().is_some_and(|(_, since)| since.elapsed() >= patience);
+        waited || self.is_left()
+    }
+
+    /// Whether a second stop was asked for: then nobody waits, neither for the end nor for those who know it.
+    pub(super) fn is_left(&self) -> bool {
+        self.given_up.is_some() && self.one.domain.host().session().cancel().times() > 1
     }
 
     pub(super) fn look(&mut self, permit: &Permit, target_alive: bool) {

@@ -230,6 +230,7 @@ fn style(ink: Ink) -> Style {
         Ink::Value => style.fg(Color::Cyan),
         Ink::Comment => style.fg(Color::DarkGray),
         Ink::Function => style.fg(Color::Blue),
+        Ink::Variable => style.fg(Color::LightBlue),
         Ink::Wrong => style.fg(Color::Red),
         Ink::Plain => style,
     }
@@ -323,6 +324,31 @@ mod tests {
         );
         assert!(painted.contains("\x1b[32m\"a\"\x1b[0m") && painted.contains("\x1b[31mnope\x1b[0m"));
         assert!(assistant.highlight("nope", 0) == "nope", "a name may go on");
+        let (known, unknown) =
+            (|name: &str| format!("\x1b[94m{name}\x1b[0m"), |name: &str| format!("\x1b[31m{name}\x1b[0m"));
+        for (line, colours) in [
+            ("let a = 1; a + b + it;", vec![known("a"), unknown("b"), known("it")]),
+            ("[1].map(|x, i| x + i + y);", vec![known("x"), known("i"), unknown("y")]),
+            ("fn f(one, two) { one + two + three }", vec![known("one"), known("two"), unknown("three")]),
+            ("for h in 0..1 { h; } for (p, q) in [] { p; q; }", vec![known("h"), known("p"), known("q")]),
+            ("try { } catch (e) { e.code; ee }", vec![known("e"), unknown("ee")]),
+            ("let n = 1; `a ${n} ${m} b`", vec![known("n"), unknown("m")]),
+            ("let o = 1; let p = o | z;", vec![known("o"), unknown("z")]),
+            ("print(nothere, 1);", vec![unknown("nothere")]),
+        ] {
+            let painted = assistant.highlight(line, 0);
+            for colour in colours {
+                assert!(painted.contains(&colour), "{line}: no {colour:?} in {painted:?}");
+            }
+        }
+        // Keys, members, modules and functions that are handed on are none.
+        for line in [
+            "let m = #{key: 1}; m.member; m?.other;",
+            "import \"std/bond\" as bond; bond::modes();",
+            "fn check(h) { h } par(hosts(), check);",
+        ] {
+            assert!(!assistant.highlight(line, 0).contains("\x1b[31m"), "{line}");
+        }
         assistant.highlight_char("f(x)", 4, CmdKind::MoveCursor);
         assert_eq!(assistant.highlight("f(x)", 4).matches("\x1b[1;4;94m").count(), 2);
     }

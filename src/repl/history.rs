@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::model::Fault;
+use crate::model::secret::NAMES as SECRETS;
 
 /// How many entries are kept.
 pub(super) const ENTRIES: usize = 10_000;
@@ -43,19 +44,6 @@ fn make(path: &Path) -> std::io::Result<()> {
         Err(error) => Err(error),
     }
 }
-
-/// Names of what must not be written down.
-const SECRETS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "apikey",
-    "api_key",
-    "private_key",
-    "credential",
-];
 
 /// How secrets of well-known kinds begin, and programs that take one as an argument.
 const BEGINNINGS: &[&str] = &[

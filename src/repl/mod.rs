@@ -28,7 +28,7 @@ use crate::inventory::Location;
 use crate::model::Class;
 use crate::ops::Session;
 use crate::script::Runner;
-use crate::ui::{self, Format, Term};
+use crate::ui::{self, Shown, Term};
 
 use editor::{Editor, Read};
 use leave::Leave;
@@ -39,7 +39,7 @@ use world::World;
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// How results are shown.
-    pub format: Format,
+    pub format: Shown,
     /// Where the inventory is, for `:reload`.
     pub location: Option<Location>,
     /// A script that runs first, if it is there.

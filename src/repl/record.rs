@@ -124,7 +124,7 @@ impl Record {
     /// Why `kvmsh check` would not accept it.
     fn wrong(&self, runner: &Runner) -> Option<String> {
         let source = Source { name: self.path.display().to_string(), text: self.text() };
-        runner.check(&source).into_iter().next().map(|diagnosis| diagnosis.fault.message)
+        runner.check(&source, None).into_iter().next().map(|diagnosis| diagnosis.fault.message)
     }
 
     fn text(&self) -> String {

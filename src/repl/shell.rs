@@ -14,7 +14,7 @@ use crate::inventory;
 use crate::model::{Cancel, Cell, Data, Diagnosis, Fault, Table, Tone};
 use crate::ops::Session;
 use crate::script::{End, Runner, Source, wrap};
-use crate::ui::{self, Format, Term};
+use crate::ui::{self, Format, Shown, Term};
 
 /// What comes after an entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) struct Shell {
     world: World,
     /// What the session was begun with.
     mode: Mode,
-    format: Format,
+    format: Shown,
     timing: bool,
     record: Option<Record>,
     /// What a script needs first, to know the host that the prompt has given.
@@ -49,7 +49,7 @@ impl Shell {
             session: session.clone(),
             world,
             mode: session.gate().mode(),
-            format: setup.format,
+            format: setup.format.clone(),
             timing: false,
             record: None,
             prologue,
@@ -89,6 +89,7 @@ impl Shell {
         let began = Instant::now();
         let result = runner.run_line(source);
         let took = began.elapsed();
+        self.session.leases().give_back();
         self.world.doubt();
         if let Some(record) = self.record.as_mut()
             && let Err(fault) = record.add(runner, &source.text, &result)
@@ -99,7 +100,7 @@ impl Shell {
         let next = match result {
             Ok(End::Exit(code)) => Next::Leave(code),
             Ok(End::Value(value)) => {
-                entry::show(&value, self.format, term);
+                entry::show(&value, self.format.get(), term);
                 Next::Line
             }
             Err(mut diagnosis) => {
@@ -132,13 +133,13 @@ impl Shell {
     fn command(&mut self, command: Command, runner: &mut Runner, term: &Term) -> Result<Next, Fault> {
         match command {
             Command::Help => help(term),
-            Command::Format(None) => ui::say(&format!("results are shown as {}", word(self.format))),
-            Command::Format(Some(format)) => self.format = format,
+            Command::Format(None) => ui::say(&format!("results are shown as {}", word(self.format.get()))),
+            Command::Format(Some(format)) => self.format.set(format),
             Command::Time(on) => {
                 self.timing = on.unwrap_or(!self.timing);
                 ui::say(if self.timing { "each entry says how long it took" } else { "no times are shown" });
             }
-            Command::Hosts => entry::show(&self.hosts(), self.format, term),
+            Command::Hosts => entry::show(&self.hosts(), self.format.get(), term),
             Command::Plan(on) => self.plan(on)?,
             Command::Record(path) => {
                 let record = Record::begin(&path, self.prologue.as_deref())?;

@@ -2,11 +2,33 @@
 
 use rhai::Engine;
 
-/// The files by name: Rhai's own form, with kvmsh's types and documentation.
-pub(super) fn files(engine: &Engine) -> Vec<(String, String)> {
+use super::help::Index;
+
+/// The files by name: Rhai's own form, with kvmsh's types and documentation, and one for each module of the standard library.
+pub(super) fn files(engine: &Engine, index: &Index) -> Vec<(String, String)> {
     let definitions = engine.definitions().with_headers(true);
     let files = definitions.iter_files();
-    files.map(|(name, text)| (name, text.lines().map(|line| plain(line) + "\n").collect())).collect()
+    let native = files.map(|(name, text)| (name, text.lines().map(|line| plain(line) + "\n").collect()));
+    native.chain(index.modules.iter().map(|topic| module(index, &topic.name, &topic.doc))).collect()
+}
+
+/// The file of a module that scripts import.
+fn module(index: &Index, path: &str, doc: &str) -> (String, String) {
+    let alias = path.rsplit('/').next().unwrap_or(path);
+    let comment = |text: &str| {
+        text.lines().map(|line| format!("/// {line}").trim_end().to_owned() + "\n").collect::<String>()
+    };
+    let mut text = format!("{}module \"{path}\";\n", comment(doc));
+    for entry in index.entries.iter().filter(|entry| entry.module.as_deref() == Some(alias)) {
+        let parameters: Vec<String> = entry.parameters.iter().map(|(name, _)| format!("{name}: ?")).collect();
+        text.push_str(&format!(
+            "\n{}fn {}({}) -> ?;\n",
+            comment(&entry.doc),
+            entry.name,
+            parameters.join(", ")
+        ));
+    }
+    (format!("{}.d.rhai", path.replace('/', "-")), text)
 }
 
 /// A line without the Rust around the type that a function returns.

@@ -53,11 +53,13 @@ pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup, printer
     engine.set_strict_variables(true);
     engine.set_fail_on_invalid_map_property(true);
     // The same in debug and release builds; Rhai's own defaults differ.
-    engine.set_max_call_levels(64);
+    let limits = session.manner().limits;
+    engine.set_max_call_levels(limits.depth);
+    engine.set_max_operations(limits.operations);
     engine.set_max_expr_depths(128, 128);
-    engine.set_max_string_size(256 << 20);
-    engine.set_max_array_size(1_000_000);
-    engine.set_max_map_size(100_000);
+    engine.set_max_string_size(limits.string);
+    engine.set_max_array_size(limits.array);
+    engine.set_max_map_size(limits.map);
     engine.set_default_tag(Dynamic::from(session.clone()));
     engine.set_module_resolver(modules);
 

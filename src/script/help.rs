@@ -13,8 +13,8 @@ use rhai::{Engine, NativeCallContext};
 
 pub use choice::Choice;
 pub(super) use choice::of_items;
-pub(super) use entry::type_word;
 pub use entry::{Entry, Kind, Origin};
+pub(super) use entry::{returns, type_word};
 pub(super) use page::set_width;
 pub(crate) use wrap::wrap;
 

@@ -19,7 +19,9 @@ pub enum Ink {
     Comment,
     /// A function that there is.
     Function,
-    /// What is called and is not there, or has no meaning.
+    /// A variable that there is.
+    Variable,
+    /// A function or a variable that is not there, or what has no meaning.
     Wrong,
     /// Everything else.
     Plain,
@@ -57,17 +59,14 @@ impl Callable {
 const BUILT_IN: &[&str] =
     &["print", "debug", "eval", "call", "curry", "is_def_var", "is_def_fn", "type_of", "Fn", "is_shared"];
 
-/// The parts of a text, in order; what is between them is space.
+/// The parts of a text of so many bytes, in order; what is between them is space.
 pub(super) fn inks(
     tokens: &[Token],
     callable: &Callable,
     is_variable: impl Fn(&str) -> bool,
+    length: usize,
 ) -> Vec<(Range<usize>, Ink)> {
-    let own: HashSet<&str> = tokens
-        .windows(2)
-        .filter(|pair| matches!(pair[0].kind, Kind::Keyword("fn" | "let" | "const") | Kind::Sign("|" | ",")))
-        .filter_map(|pair| pair[1].word())
-        .collect();
+    let own = declared(tokens);
     let mut depth = Vec::new();
     let mut found = Vec::with_capacity(tokens.len());
     for (at, token) in tokens.iter().enumerate() {
@@ -78,25 +77,84 @@ pub(super) fn inks(
             Kind::Comment { .. } => Ink::Comment,
             Kind::Wrong => Ink::Wrong,
             Kind::Sign(sign) => bracket(sign, &mut depth),
-            Kind::Word(_) | Kind::Reserved(_) => word(tokens, at, callable, &|name| {
-                own.contains(name) || is_variable(name) || BUILT_IN.contains(&name)
-            }),
+            Kind::Word(_) | Kind::Reserved(_) => {
+                let known = |name: &str| own.contains(name) || is_variable(name);
+                word(tokens, at, callable, &known, length)
+            }
         };
         found.push((token.start..token.end, ink));
     }
     found
 }
 
-fn word(tokens: &[Token], at: usize, callable: &Callable, is_own: &dyn Fn(&str) -> bool) -> Ink {
+/// The names that a text itself declares, wherever: variables, functions, parameters, modules.
+fn declared(tokens: &[Token]) -> HashSet<&str> {
+    let mut own = HashSet::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        at += 1;
+        match &token.kind {
+            Kind::Keyword("let" | "const" | "as" | "for") => {
+                own.extend(tokens.get(at).and_then(Token::word));
+            }
+            Kind::Keyword("fn") => {
+                own.extend(tokens.get(at).and_then(Token::word));
+                own.extend(until(tokens, at, ")"));
+            }
+            Kind::Sign("(") if at >= 2 && matches!(tokens[at - 2].kind, Kind::Keyword("for" | "catch")) => {
+                own.extend(until(tokens, at, ")"));
+            }
+            // A bar behind a value is an operator.
+            Kind::Sign("|") if !at.checked_sub(2).is_some_and(|before| ends_value(&tokens[before])) => {
+                own.extend(until(tokens, at, "|"));
+                at += tokens[at..].iter().position(|token| token.is("|")).map_or(0, |bar| bar + 1);
+            }
+            _ => {}
+        }
+    }
+    own
+}
+
+/// The names from a token on, up to a sign.
+fn until<'t>(tokens: &'t [Token], from: usize, sign: &str) -> impl Iterator<Item = &'t str> {
+    tokens[from..].iter().take_while(move |token| !token.is(sign)).filter_map(Token::word)
+}
+
+fn ends_value(token: &Token) -> bool {
+    let closes = [")", "]", "}"].iter().any(|sign| token.is(sign));
+    closes || token.word().is_some() || matches!(token.kind, Kind::Text(_) | Kind::Value)
+}
+
+fn word(
+    tokens: &[Token],
+    at: usize,
+    callable: &Callable,
+    is_variable: &dyn Fn(&str) -> bool,
+    length: usize,
+) -> Ink {
     let before = at.checked_sub(1).and_then(|at| tokens.get(at));
     let dotted = before.is_some_and(|token| token.is(".") || token.is("?."));
     let is = |at: usize, sign: &str| tokens.get(at).is_some_and(|token| token.is(sign));
     let Some(name) = tokens[at].word() else { return Ink::Wrong };
+    let is_own = |name: &str| is_variable(name) || BUILT_IN.contains(&name);
     if matches!(tokens[at].kind, Kind::Reserved(_)) && !is_own(name) && !callable.free.contains(name) {
         return Ink::Wrong;
     }
     if !is(at + 1, "(") {
-        return Ink::Plain;
+        let member = dotted || before.is_some_and(|token| token.is("::")) || is(at + 1, "::");
+        let made = before.is_some_and(|token| {
+            matches!(token.kind, Kind::Keyword("let" | "const" | "fn" | "for" | "as" | "import"))
+        });
+        // `#{name: ...}`; a variable is never followed by a colon.
+        if member || made || is(at + 1, ":") {
+            return Ink::Plain;
+        }
+        if is_variable(name) {
+            return Ink::Variable;
+        }
+        // What is being typed may go on, and a function's name may be handed on.
+        let goes_on = tokens[at].end == length;
+        return if goes_on || callable.free.contains(name) { Ink::Plain } else { Ink::Wrong };
     }
     let known = if dotted {
         callable.members.contains(name)

@@ -4,6 +4,7 @@
 //! `ops`, converts. Its doc comment is what `help()` shows.
 
 mod bind;
+mod check;
 mod complete;
 mod definitions;
 mod diagnose;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,15 +14,22 @@ use crate::model::suggest::did_you_mean;
 
 /// The standard library, built into the binary.
 pub(super) const STDLIB: &[(&str, &str)] = &[
+    ("std/backup", include_str!("../../stdlib/backup.rhai")),
+    ("std/bench", include_str!("../../stdlib/bench.rhai")),
     ("std/bond", include_str!("../../stdlib/bond.rhai")),
     ("std/bridge", include_str!("../../stdlib/bridge.rhai")),
     ("std/cli", include_str!("../../stdlib/cli.rhai")),
     ("std/cpu", include_str!("../../stdlib/cpu.rhai")),
     ("std/evacuate", include_str!("../../stdlib/evacuate.rhai")),
+    ("std/health", include_str!("../../stdlib/health.rhai")),
     ("std/hostprep", include_str!("../../stdlib/hostprep.rhai")),
     ("std/keys", include_str!("../../stdlib/keys.rhai")),
     ("std/migrate", include_str!("../../stdlib/migrate.rhai")),
     ("std/net", include_str!("../../stdlib/net.rhai")),
+    ("std/nfs", include_str!("../../stdlib/nfs.rhai")),
+    ("std/pool", include_str!("../../stdlib/pool.rhai")),
+    ("std/report", include_str!("../../stdlib/report.rhai")),
+    ("std/snapshots", include_str!("../../stdlib/snapshots.rhai")),
 ];
 
 /// The texts of all scripts of a run, by name, for carets in errors.
@@ -76,7 +84,11 @@ impl Modules {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
+    /// A module's name and its text.
+    ///
+    /// # Errors
+    /// `no_module`, with a suggestion.
+    pub(super) fn find(source: Option<&str>, path: &str) -> Result<(String, String), Fault> {
         if path.starts_with("std/") {
             return STDLIB
                 .iter()
@@ -95,9 +107,13 @@ impl Modules {
             file.set_extension("rhai");
         }
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(&file).map_err(|error| {
+        let fail = |error: std::io::Error| {
             Fault::new("no_module", format!("cannot read the module {name}")).because(error.to_string())
-        })?;
+        };
+        let mut opened = std::fs::File::open(&file).map_err(fail)?;
+        crate::inventory::trusted_code(&file, &opened)?;
+        let mut text = String::new();
+        opened.read_to_string(&mut text).map_err(fail)?;
         Ok((name, text))
     }
 }

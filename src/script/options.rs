@@ -67,10 +67,7 @@ impl Options {
             _ => return Ok(word),
         };
         if let Some(word) = word.as_deref().filter(|word| !words.contains(word)) {
-            let message = format!("{}: option `{key}` cannot be `{word}`", self.function);
-            let near = did_you_mean(word, words.iter().copied());
-            let fault = Fault::new("invalid_arg", message);
-            return Err(fault.hint(near.unwrap_or_else(|| format!("it is {}", words.join(", ")))).into());
+            return Err(wrong_word(self.known, key, word, words).into());
         }
         Ok(word)
     }
@@ -102,7 +99,15 @@ impl Options {
     }
 }
 
-fn unknown_key(known: &Keys, key: &str) -> Fault {
+/// The fault for a text that is none of those that an option may be.
+pub(super) fn wrong_word(known: &Keys, key: &str, word: &str, words: &[&str]) -> Fault {
+    let message = format!("{}: option `{key}` cannot be `{word}`", known.function);
+    let near = did_you_mean(word, words.iter().copied());
+    Fault::new("invalid_arg", message).hint(near.unwrap_or_else(|| format!("it is {}", words.join(", "))))
+}
+
+/// The fault for an option that a function does not have.
+pub(super) fn unknown_key(known: &Keys, key: &str) -> Fault {
     let fault = Fault::new("unknown_option", format!("{} has no option `{key}`", known.function));
     let names: Vec<&str> = known.keys.iter().map(|one| one.name).collect();
     match did_you_mean(key, names.iter().copied()) {

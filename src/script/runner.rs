@@ -13,7 +13,7 @@ use super::help::{self, Index, Kind};
 use super::ink::{self, Callable, Ink};
 use super::modules::{Modules, Texts};
 use super::tokens::Token;
-use super::{definitions, diagnose, engine, incomplete, line, refine, show, tokens};
+use super::{check, definitions, diagnose, engine, incomplete, line, refine, show, tokens};
 use crate::model::{Data, Diagnosis};
 use crate::ops::{Host, Session};
 
@@ -161,19 +161,17 @@ impl Runner {
         help::set_width(columns);
     }
 
-    /// Parses a script without running it.
-    pub fn check(&self, source: &Source) -> Vec<Diagnosis> {
+    /// What is wrong with a script, found without running it. With a session, names of hosts are looked up in its inventory.
+    pub fn check(&self, source: &Source, session: Option<&Session>) -> Vec<Diagnosis> {
         let text = without_shebang(&source.text);
         self.texts.keep(&source.name, &source.text);
         let mut scope = Scope::new();
         scope.push_constant("args", Array::new());
-        match self.engine.compile_with_scope(&scope, &text) {
-            Ok(_) => Vec::new(),
-            Err(error) => {
-                let error = Box::new(EvalAltResult::ErrorParsing(*error.0, error.1));
-                vec![self.diagnose(source, error)]
-            }
-        }
+        let strict = self.engine.compile_with_scope(&scope, &text).err();
+        let strict = strict.map(|error| Box::new(EvalAltResult::ErrorParsing(*error.0, error.1)));
+        let known = check::Known { engine: &self.engine, index: &self.known().0, session };
+        let found = check::findings(&known, &source.name, &text, strict);
+        found.into_iter().map(|finding| self.diagnose(source, finding)).collect()
     }
 
     /// Whether a text is code, whatever it would do.
@@ -201,7 +199,7 @@ impl Runner {
 
     /// Files for the Rhai language server, by name.
     pub fn definitions(&self) -> Vec<(String, String)> {
-        definitions::files(&self.engine)
+        definitions::files(&self.engine, &self.index())
     }
 
     /// Everything that can be called, with its documentation.
@@ -222,7 +220,7 @@ impl Runner {
 
     /// What the parts of a text are; what is between them is space.
     pub fn inks(&self, text: &str) -> Vec<(Range<usize>, Ink)> {
-        ink::inks(&self.tokens(text), &self.known().1, |name| self.scope.contains(name))
+        ink::inks(&self.tokens(text), &self.known().1, |name| self.scope.contains(name), text.len())
     }
 
     /// The brackets that belong together, one of which is at the cursor.
@@ -308,7 +306,8 @@ fn exit_code(error: &EvalAltResult) -> Option<u8> {
 
 /// `#!/usr/bin/env kvmsh` becomes a comment of the same length, so that
 /// positions stay right.
-fn without_shebang(text: &str) -> std::borrow::Cow<'_, str> {
+/// A script without the line that tells the system what runs it.
+pub(super) fn without_shebang(text: &str) -> std::borrow::Cow<'_, str> {
     match text.strip_prefix("#!") {
         // `///` would begin documentation.
         Some(rest) => match rest.strip_prefix('/') {

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::error::ScriptFault;
 use super::show::json;
-use crate::model::{Cell, DomainRow, Fault, Table, Tone};
+use crate::model::{Cell, Class, DomainRow, Fault, Table, Tone};
 use crate::ops::migrate::Move;
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 
@@ -98,8 +98,15 @@ fn host_table(hosts: &[Host]) -> Table {
         asked
             .into_iter()
             .map(|(host, asked)| {
-                asked.join().ok().and_then(Result::ok).unwrap_or_else(|| {
-                    let mut row = vec![text(host.name()), Cell::State("down".into(), Tone::Bad)];
+                let answer = asked.join().unwrap_or_else(|_| Err(Fault::new("defect", "a thread has ended")));
+                answer.unwrap_or_else(|fault| {
+                    let state = match fault.class {
+                        // Who was not let finish has not seen whether it is down.
+                        Class::Interrupted => Cell::State("interrupted".into(), Tone::Warn),
+                        Class::TimedOut => Cell::State("timed out".into(), Tone::Warn),
+                        _ => Cell::State("down".into(), Tone::Bad),
+                    };
+                    let mut row = vec![text(host.name()), state];
                     row.resize(9, Cell::Nothing);
                     row
                 })
@@ -273,6 +280,10 @@ fn fault_table(faults: &[ScriptFault]) -> Table {
 }
 
 /// Maps become rows; the columns are all keys, in the order in which they first appear.
+/// Columns that stand first, in this order: a narrow terminal shows no others.
+const FIRST: &[&str] =
+    &["name", "host", "domain", "guest", "target", "device", "kind", "type", "state", "up"];
+
 fn maps(items: &[Dynamic]) -> Option<Table> {
     let maps = all::<Map>(items)?;
     let mut keys: Vec<String> = Vec::new();
@@ -283,6 +294,8 @@ fn maps(items: &[Dynamic]) -> Option<Table> {
             }
         }
     }
+    // Rhai sorts the keys of maps. What something is called is worth more than what begins with an `a`.
+    keys.sort_by_key(|key| FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()));
     let mut table = Table::with_columns(keys.clone());
     table.rows = maps
         .iter()

@@ -29,6 +29,7 @@ impl Kind {
             Self::CommandTimeout { .. } => "command_timeout",
             Self::Stopped { stop: Stop::Interrupted, .. } => "interrupted",
             Self::Stopped { stop: Stop::TimedOut, .. } => "timed_out",
+            Self::Stopped { stop: Stop::StepTimedOut, .. } => "step_timeout",
             Self::OutputTooLarge { .. } => "output_too_large",
             Self::BadArgument { .. } => "bad_argument",
             Self::File { why, .. } => why.code(),

@@ -339,6 +339,7 @@ mod tests {
         for (stop, class, code) in [
             (Stop::Interrupted, Class::Interrupted, "interrupted"),
             (Stop::TimedOut, Class::TimedOut, "timed_out"),
+            (Stop::StepTimedOut, Class::Failed, "step_timeout"),
         ] {
             let fault = Fault::from(Kind::Stopped { stop, command: "x".into(), may_run: true }.on("h"));
             assert_eq!((fault.class, fault.code.as_str()), (class, code));

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use nu_ansi_term::{Color, Style};
+use unicode_width::UnicodeWidthStr;
 
 use super::term::{self, Term};
 use super::visible;
@@ -24,6 +25,10 @@ pub fn render(diagnosis: &Diagnosis, term: &Term) -> String {
             Some((text, gutter)) => (text + "\n", gutter),
             None => (headline(&fault.code, &message, place, colour), 0),
         };
+    // The message itself: its first line may be longer than the terminal is wide.
+    if let Some((first, rest)) = out.split_once('\n') {
+        out = format!("{}\n{rest}", fold(first, columns, 2));
+    }
     let mut note = |name: &str, text: &str| {
         let style = match name {
             "help" => Style::new().bold().fg(Color::LightCyan),
@@ -33,9 +38,11 @@ pub fn render(diagnosis: &Diagnosis, term: &Term) -> String {
         // A gutter of 0 stands for "no source line above": two spaces do.
         let lead = if gutter == 0 { "  ".to_owned() } else { format!("{:gutter$} = ", "") };
         let mut lines = text.trim_end().lines();
-        let _ = writeln!(out, "{lead}{name}: {}", lines.next().unwrap_or_default());
+        let hang = lead.len() + 2;
+        let first = format!("{lead}{name}: {}", lines.next().unwrap_or_default());
+        let _ = writeln!(out, "{}", fold(&first, columns, hang));
         for line in lines {
-            let _ = writeln!(out, "{:width$}{line}", "", width = lead.len() + 2);
+            let _ = writeln!(out, "{}", fold(&format!("{:hang$}{line}", ""), columns, hang));
         }
     };
     for cause in &fault.causes {
@@ -106,6 +113,33 @@ fn snippet(
     Some((text, place.line.to_string().len()))
 }
 
+/// A line broken between words where it would not fit; what follows hangs in by `hang` columns. Colours take no room.
+fn fold(line: &str, columns: usize, hang: usize) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut column = 0;
+    for (at, word) in line.split(' ').enumerate() {
+        let wide = width(word);
+        let fits = column + 1 + wide <= columns || column <= hang;
+        if at > 0 && fits {
+            out.push(' ');
+            column += 1;
+        } else if at > 0 {
+            let _ = write!(out, "\n{:hang$}", "");
+            column = hang;
+        }
+        out.push_str(word);
+        column += wide;
+    }
+    out
+}
+
+/// How wide a text is on the screen, without what only changes colours.
+fn width(text: &str) -> usize {
+    let mut parts = text.split('\x1b');
+    let first = parts.next().unwrap_or_default().width();
+    first + parts.map(|part| part.split_once('m').map_or(0, |(_, shown)| shown.width())).sum::<usize>()
+}
+
 /// One character stays one character, so that the column that is printed is the
 /// column in the file; tabs are widened by the renderer.
 fn shown(text: &str) -> String {
@@ -134,6 +168,19 @@ mod tests {
             .on_host("h2-a")
             .on_object("domain", "web9")
             .hint("domains of h2-a: web1, web2")
+    }
+
+    #[test]
+    fn long_lines_break_between_words() {
+        let text = "  = help: declare it with `let`; a function sees only its own";
+        assert_eq!(fold(text, 40, 4), "  = help: declare it with `let`; a\n    function sees only its own");
+        assert_eq!(fold(text, 80, 4), text);
+        assert_eq!(fold("\x1b[1mone\x1b[0m two", 7, 2), "\x1b[1mone\x1b[0m two");
+        assert_eq!(fold("averyverylongword and", 10, 2), "averyverylongword\n  and");
+        for columns in 0..30 {
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(words(&fold(text, columns, 4)), words(text));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod diagnostic;
+pub mod log;
 mod outline;
 pub mod output;
 pub mod pager;
@@ -15,7 +16,7 @@ pub mod visible;
 mod xml;
 
 pub use ask::Ask;
-pub use output::{Format, print, say};
+pub use output::{Format, Shown, print, say};
 pub use progress::Bars;
 pub use screen::Live;
 pub use term::{Choice, Term};

@@ -8,6 +8,27 @@ use super::term::Term;
 use super::{outline, table, tree, visible, xml};
 use crate::model::{Class, Data, Fault, Table};
 
+/// How results are shown now: the prompt changes it, and views go by it.
+#[derive(Debug, Clone, Default)]
+pub struct Shown(std::sync::Arc<std::sync::Mutex<Format>>);
+
+impl Shown {
+    /// A format that may be changed later.
+    pub fn new(format: Format) -> Self {
+        Self(std::sync::Arc::new(std::sync::Mutex::new(format)))
+    }
+
+    /// How it is now.
+    pub fn get(&self) -> Format {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// From now on.
+    pub fn set(&self, format: Format) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = format;
+    }
+}
+
 /// What `--output` offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -62,8 +83,7 @@ pub fn print(text: &str) -> Result<(), Fault> {
 /// Writes a line of talk to stderr. Where stderr is gone there is nobody to tell:
 /// `eprintln!` would panic.
 pub fn say(line: &str) {
-    let mut out = std::io::stderr().lock();
-    let _ = writeln!(out, "{line}");
+    super::log::say(line);
 }
 
 /// The result for programs.

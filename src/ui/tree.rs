@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use super::table;
 use super::term::Term;
 use super::visible;
-use crate::model::{Cell, Table};
+use crate::model::{Bytes, Cell, Table};
 
 /// The value as lines of text, each ended.
 pub(super) fn render(value: &Value, term: &Term) -> String {
@@ -83,12 +83,22 @@ fn pairs(map: &Map<String, Value>, depth: usize, term: &Term, out: &mut String) 
     for (key, value) in keys.iter().zip(map.values()) {
         if is_plain(value) {
             let pad = " ".repeat(column.saturating_sub(key.width()));
-            push(out, depth, &format!("{key}: {pad}{}", scalar(value)));
+            let text = size(key, value).unwrap_or_else(|| scalar(value));
+            push(out, depth, &format!("{key}: {pad}{text}"));
         } else {
             push(out, depth, &format!("{key}:"));
             block(value, depth + 1, term, out);
         }
     }
+}
+
+/// Keys that hold bytes wherever they stand.
+const IN_BYTES: &[&str] = &["bytes", "memory", "capacity", "allocation"];
+
+/// An amount of bytes with its unit.
+fn size(key: &str, value: &Value) -> Option<String> {
+    let bytes = value.as_u64().filter(|_| IN_BYTES.contains(&key))?;
+    Some(Bytes(bytes).to_string())
 }
 
 fn is_plain(value: &Value) -> bool {
@@ -125,6 +135,13 @@ mod tests {
 
     fn shown(value: &Value) -> String {
         render(value, &Term::plain())
+    }
+
+    #[test]
+    fn bytes_have_a_unit_where_the_key_says_that_they_are_some() {
+        let text =
+            shown(&json!({"bytes": 230319460, "cpus": 4096, "memory": 0, "inner": {"capacity": 1048576}}));
+        assert_eq!(text, "bytes:  220 MiB\ncpus:   4096\nmemory: 0 B\ninner:\n  capacity: 1 MiB\n");
     }
 
     #[test]

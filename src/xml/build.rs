@@ -1,9 +1,14 @@
 //! Writing small descriptions from maps. Never by string concatenation: quick-xml escapes.
 
+mod machine;
+mod pool;
+
 use serde::Serialize;
 
+pub use self::machine::machine;
+pub use self::pool::pool;
 use super::Error;
-use crate::model::Bytes;
+use crate::model::{Bytes, VolumeSpec};
 
 fn write<T: Serialize>(what: &'static str, root: &str, value: &T) -> Result<String, Error> {
     quick_xml::se::to_string_with_root(root, value).map_err(|error| Error::new(what, error))
@@ -29,49 +34,61 @@ impl From<Bytes> for InBytes {
     }
 }
 
-/// A volume's description: capacity, format, and what is allocated at once.
+/// A volume's description.
 ///
 /// # Errors
 /// A name that XML cannot hold.
-pub fn volume(name: &str, capacity: Bytes, allocation: Option<Bytes>, format: &str) -> Result<String, Error> {
+pub fn volume(spec: &VolumeSpec) -> Result<String, Error> {
     #[derive(Serialize)]
     struct Volume<'a> {
         name: &'a str,
         capacity: InBytes,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        allocation: Option<InBytes>,
+        allocation: InBytes,
         target: Target<'a>,
+        #[serde(rename = "backingStore", skip_serializing_if = "Option::is_none")]
+        backing: Option<Backing<'a>>,
     }
     #[derive(Serialize)]
     struct Target<'a> {
         format: Type<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        permissions: Option<Permissions>,
     }
+    #[derive(Serialize)]
+    struct Backing<'a> {
+        path: &'a str,
+        format: Type<'a>,
+    }
+    let backing = spec.backing.as_ref();
     let volume = Volume {
-        name,
-        capacity: capacity.into(),
-        allocation: allocation.map(InBytes::from),
-        target: Target { format: Type { kind: format } },
+        name: &spec.name,
+        capacity: spec.capacity.into(),
+        allocation: spec.allocation.into(),
+        target: Target {
+            format: Type { kind: &spec.format },
+            permissions: Permissions::of(spec.mode, spec.owner, spec.group),
+        },
+        backing: backing.map(|(path, format)| Backing { path, format: Type { kind: format } }),
     };
     write("volume", "volume", &volume)
 }
 
-/// A pool that is a directory.
-///
-/// # Errors
-/// A name that XML cannot hold.
-pub fn dir_pool(name: &str, path: &str) -> Result<String, Error> {
-    #[derive(Serialize)]
-    struct Pool<'a> {
-        #[serde(rename = "@type")]
-        kind: &'a str,
-        name: &'a str,
-        target: Target<'a>,
+/// Permissions of a pool or a volume.
+#[derive(Serialize)]
+struct Permissions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<i64>,
+}
+
+impl Permissions {
+    fn of(mode: Option<u32>, owner: Option<i64>, group: Option<i64>) -> Option<Self> {
+        let said = mode.is_some() || owner.is_some() || group.is_some();
+        said.then(|| Self { mode: mode.map(|mode| format!("{mode:04o}")), owner, group })
     }
-    #[derive(Serialize)]
-    struct Target<'a> {
-        path: &'a str,
-    }
-    write("pool", "pool", &Pool { kind: "dir", name, target: Target { path } })
 }
 
 /// A network that offers a bridge of the host to guests: `<forward mode='bridge'/>`.
@@ -105,7 +122,13 @@ mod tests {
 
     #[test]
     fn what_an_admin_types_is_escaped() {
-        let xml = volume("a<b>&\"c\"", Bytes(1024), None, "qcow2").unwrap();
+        let xml = volume(&VolumeSpec {
+            name: "a<b>&\"c\"".into(),
+            capacity: Bytes(1024),
+            format: "qcow2".into(),
+            ..VolumeSpec::default()
+        })
+        .unwrap();
         assert_eq!(crate::xml::pool::name("volume", &xml).unwrap(), "a<b>&\"c\"");
         assert_eq!(crate::xml::pool::volume_format(&xml).unwrap(), "qcow2");
         let network = bridge_network("lan", "br<0>").unwrap();
@@ -113,7 +136,9 @@ mod tests {
             network,
             "<network><name>lan</name><forward mode=\"bridge\"/><bridge name=\"br&lt;0&gt;\"/></network>"
         );
-        let pool = dir_pool("p", "/srv/a&b").unwrap();
-        assert_eq!(crate::xml::pool::type_and_path(&pool).unwrap().1, "/srv/a&b");
+        let path = Some("/srv/a&b".to_owned());
+        let spec =
+            crate::model::pool::PoolSpec { name: "p".into(), kind: "dir".into(), path, ..Default::default() };
+        assert_eq!(crate::xml::pool::type_and_path(&pool(&spec).unwrap()).unwrap().1, "/srv/a&b");
     }
 }

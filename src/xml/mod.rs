@@ -1,6 +1,7 @@
 //! XML: typed reads with quick-xml and serde; edits that leave every other byte alone.
 
 pub mod build;
+pub mod clone;
 pub mod cpu;
 pub mod domain;
 pub mod edit;

@@ -148,7 +148,7 @@ mod general {
         ");
         assert_snapshot!(Place::new().run("frobnicate").fails(2), @"
         error[usage]: frobnicate is neither a script nor a command
-          help: commands are: hosts, journal, check, completions, man, definitions; see kvmsh --help
+          help: commands are: hosts, journal, check, new, completions, man, definitions; see kvmsh --help
         ");
         assert_snapshot!(Place::with("evacuate.rhai", "").run("evacute.rhai").fails(2), @"
         error[usage]: there is no script evacute.rhai

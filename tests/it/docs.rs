@@ -90,7 +90,7 @@ fn examples_are_code_on_one_line_and_run() {
             }
         }
     }
-    let missing = own(&index).filter(|entry| entry.module.is_none() && entry.examples().next().is_none());
+    let missing = own(&index).filter(|entry| entry.examples().next().is_none());
     none("no example", missing.map(Entry::call));
     assert!(count > 60, "only {count} examples");
     none("examples that fail", failed.into_iter());
@@ -146,5 +146,5 @@ fn help_finds_functions_objects_modules_and_parts_of_names() {
     for name in own(&index).filter(|e| e.object.is_none() && e.module.is_none()).map(|e| &e.name) {
         assert!(overview.contains(&format!("  {name}(")), "{name}");
     }
-    assert!(overview.lines().count() < 100 && overview.lines().all(|line| line.chars().count() <= 80));
+    assert!(overview.lines().count() < 130 && overview.lines().all(|line| line.chars().count() <= 80));
 }

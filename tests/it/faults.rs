@@ -64,6 +64,32 @@ fn a_run_that_exceeds_its_time_aborts_the_migration_and_the_guest_goes_on_where_
     stopped(&["--timeout", "15s"], |_| (), time + STOP, 124);
 }
 
+#[test]
+fn a_second_ctrl_c_leaves_the_migration_behind_and_says_how_to_look_again() {
+    let lab = pair();
+    let guests = [endless(&lab, "web1")];
+    guests[0].wait_boot();
+    lab.shape("h2-a", "100mbit");
+    let mut kvmsh = lab.kvmsh();
+    kvmsh.args(["-c", r#"host("h2-a").domain("web1").migrate("h2-b")"#]);
+    let child = lab.spawn(kvmsh);
+    wait_migrating(&lab, "web1", &child);
+    // Frozen daemons: no abort can end now.
+    lab.stop("h2-b", "libvirtd", "STOP");
+    lab.stop("h2-a", "libvirtd", "STOP");
+    child.signal("INT");
+    std::thread::sleep(Duration::from_millis(500));
+    child.signal("INT");
+    let report = child.wait(STOP);
+    report
+        .ends(130)
+        .says(&["web1 was left on its way from h2-a to h2-b", r#"host("h2-a").domain("web1").job"#]);
+    assert!(report.took < STOP, "{:?}", report.took);
+    lab.start("h2-a", "libvirtd");
+    lab.start("h2-b", "libvirtd");
+    wait_settled(&lab, &guests, &[]);
+}
+
 /// Breaks something in mid-migration, and mends it once kvmsh has ended. The guest under way writes more than can be
 /// sent, so it can only stay; another one runs on the target all the time and must not notice.
 fn broken(fault: impl FnOnce(&Lab), mend: impl FnOnce(&Lab), says: &str) {

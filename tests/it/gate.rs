@@ -37,6 +37,8 @@ fn the_gate_is_asked_in_few_places() {
             continue;
         }
         assert!(!permits, "{path} makes a Permit");
+        let marks = code.contains("gate::mark(") || code.contains("mark(|permit|");
+        assert!(!marks || path == "ops/lease/mod.rs", "{path} marks hosts");
         assert!(!observes || path == "ops/shell.rs", "{path} observes");
         assert!(!asks || ASKED.contains(&path), "{path} asks the gate itself");
         if asks || observes {

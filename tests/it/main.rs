@@ -2,6 +2,7 @@
 //! library as their users see them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+mod check;
 mod cli;
 mod connect;
 mod cpus;
@@ -17,7 +18,9 @@ mod keys;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod layers;
+mod leases;
 mod memory;
+mod nightly;
 mod nodes;
 mod objects;
 mod policy;
@@ -28,5 +31,7 @@ mod scripts;
 mod secrets;
 mod ssh;
 mod sshd;
+mod storage;
 mod traps;
+mod unattended;
 mod views;

@@ -91,10 +91,17 @@ fn a_host_that_does_not_answer_delays_no_key() {
     for typed in
         ["host(\"dead1\").domain(\"x\t#", "host(\"dead1\").read(\"/et\t#", "hosts()[0].domain(\"tes\t#"]
     {
-        let began = Instant::now();
-        prompt.types(typed).shows("#");
-        assert!(began.elapsed() < Duration::from_millis(500), "{typed}: {:?}", began.elapsed());
-        prompt.types(CLEAR);
+        // A busy machine has three tries.
+        let times: Vec<Duration> = (0..3)
+            .map(|_| {
+                let began = Instant::now();
+                prompt.types(typed).shows("#");
+                let took = began.elapsed();
+                prompt.types(CLEAR);
+                took
+            })
+            .collect();
+        assert!(times.iter().any(|took| *took < Duration::from_millis(500)), "{typed}: {times:?}");
     }
     prompt.control('d').ends_with(0);
 }
@@ -165,6 +172,8 @@ fn commands_do_what_they_say() {
     let home = home();
     let mut prompt = known(&home);
     prompt.line(":format json").line("#{a: 40 + 2}").shows("\"a\": 42");
+    prompt.line("watch(0.1, 2, || #{c: 40 + 3}); ()").shows("\"c\": 43");
+    prompt.shows("kvmsh> ");
     prompt.line(":format yaml").line("#{b: [1]}").shows("b:");
     prompt.line(":format").shows("YAML");
     prompt.line(":format table");
@@ -336,9 +345,98 @@ fn a_line_survives_that_the_terminal_becomes_narrow() {
     let text = prompt.line(":help").shows("! COMMAND").replace('\r', "");
     let wide = text.lines().find(|line| line.chars().count() > 40);
     assert_eq!(wide, None, "{text}");
-    let text = prompt.line("hosts").shows("kvmsh> ");
-    assert!(text.lines().all(|line| line.trim_end().chars().count() <= 40), "{text}");
+    // Errors and what they advise break between words.
+    let mut shown = |line: &str| {
+        let text = prompt.line(line).line("\"en\" + \"d\"").shows("\nend").replace('\r', "");
+        // The library takes each byte for a character.
+        let bytes: Vec<u8> = text.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // The line that is being typed is painted over and over.
+        let mut printed = text.lines().filter(|line| !line.starts_with("kvmsh> "));
+        let wide = printed.find(|line| line.trim_end().chars().count() > 40);
+        assert_eq!(wide, None, "{line}: {text}");
+        text
+    };
+    let text = shown("let aa = bb;");
+    assert!(text.lines().any(|line| line.trim() == "function sees only its own and its"), "{text}");
+    for wide in
+        ["hosts", "host(\"lab\")", "host(\"lab\").pools()", "host(\"lab\").topology()", "host(\"lab\").info"]
+    {
+        shown(wide);
+    }
     prompt.line("exit").ends_with(0);
+}
+
+/// What Ctrl-C may take: 200 ms, and as much again for a debug build on a busy machine, which has three tries.
+const STOPPED: Duration = Duration::from_millis(400);
+
+/// The same where what is stopped keeps all processors busy itself.
+const STOPPED_BUSY: Duration = Duration::from_secs(1);
+
+/// Ctrl-C ends what runs, and the prompt is back in time.
+#[track_caller]
+fn stops_soon(prompt: &mut Prompt, waits: &str) {
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        prompt.line(&format!("print(\"g\" + \"o\"); {waits}")).shows("\ngo");
+        std::thread::sleep(Duration::from_millis(100));
+        let began = Instant::now();
+        prompt.control('c').shows("interrupted");
+        prompt.shows("kvmsh> ");
+        took.push(began.elapsed());
+        let limit = if waits.contains("loop {}") { STOPPED_BUSY } else { STOPPED };
+        if took.last().is_some_and(|time| *time < limit) {
+            return;
+        }
+    }
+    panic!("{waits}: {took:?}");
+}
+
+#[test]
+fn a_list_of_hosts_that_was_not_let_finish_says_so() {
+    let home = home();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    write(
+        &home,
+        "config/kvmsh/hosts.toml",
+        &format!("[hosts.slow]\naddress = \"127.0.0.1\"\nport = {port}\n"),
+    );
+    let mut prompt = Prompt::open(&home);
+    prompt.line("print(\"g\" + \"o\"); hosts()").shows("\ngo");
+    std::thread::sleep(Duration::from_millis(100));
+    prompt.control('c').shows("slow");
+    let row = prompt.shows("\n");
+    assert!(row.contains("interrupted") && !row.contains("down"), "{row}");
+    prompt.control('d').ends_with(0);
+}
+
+#[test]
+fn what_is_taller_than_the_screen_goes_through_the_pager() {
+    let home = home();
+    write(&home, "pager.sh", "echo \"[pager $LESS]\"; sed -n '1p;$p'\n");
+    let paged = |set: &[(&str, &str)], line: &str| {
+        let mut command = command(home.path(), &[]);
+        command.env("PATH", "/usr/bin:/bin").envs(set.iter().copied());
+        let mut prompt = Prompt::spawn(command);
+        prompt.shows("kvmsh> ");
+        prompt.line("!stty rows 24 cols 80; echo s''et").shows("\nset");
+        let text = prompt.line(line).line("\"do\" + \"ne\"").shows("\ndone");
+        prompt.control('d').ends_with(0);
+        text
+    };
+    let script = format!("sh {}", home.path().join("pager.sh").display());
+    let tall = "let a = []; for n in 0..300 { a.push(#{number: n}); } a";
+    let text = paged(&[("PAGER", "cat"), ("KVMSH_PAGER", &script)], tall);
+    assert!(text.contains("[pager FRX]") && text.contains("299") && !text.contains("150"), "{text}");
+    let text = paged(&[("PAGER", &script)], tall);
+    assert!(text.contains("[pager FRX]") && !text.contains("150"), "{text}");
+    // Short results, `cat`, and a pager that is not there: the text itself.
+    assert!(!paged(&[("PAGER", &script)], "[#{number: 1}]").contains("[pager"));
+    for none in ["cat", "", "no-such-pager-here"] {
+        let text = paged(&[("PAGER", none)], tall);
+        assert!(text.contains("150") && text.contains("299"), "{none}: {text}");
+    }
 }
 
 #[test]
@@ -353,21 +451,20 @@ fn ctrl_c_stops_whatever_waits() {
     );
     let mut prompt = Prompt::open(&home);
     for waits in [
+        "loop {}",
+        "sleep(60)",
+        "let n = 0; while true { try { sleep(60) } catch { n += 1; } }",
         "par([1, 2], |x| sleep(60))",
         "try_par([1, 2], |x| { loop {} })",
         "wait_until(60, || false)",
         "retry(9, 60, || throw \"again\")",
         "host(\"test:///default\").run([\"sleep\", \"60\"])",
+        "events(\"test:///default\", #{})",
         "host(\"slow\").run(\"true\")",
         "host(\"slow\").domains()",
+        "par([1, 2], |x| host(\"slow\").domains())",
     ] {
-        prompt.line(&format!("print(\"g\" + \"o\"); {waits}")).shows("\ngo");
-        std::thread::sleep(Duration::from_millis(100));
-        let began = Instant::now();
-        prompt.control('c').shows("interrupted");
-        prompt.shows("kvmsh> ");
-        // 200 ms are the goal; a busy machine gets more.
-        assert!(began.elapsed() < Duration::from_millis(1500), "{waits}: {:?}", began.elapsed());
+        stops_soon(&mut prompt, waits);
     }
     // In a command of this machine it is that command's.
     prompt.line("!sleep 60").types("");

@@ -203,9 +203,11 @@ pub fn assert_no_file_left(lab: &Lab) {
     assert!(left.is_empty(), "left behind: {left:?}");
 }
 
-/// The journal as it stands; empty before the first change.
+/// The changes in the journal as it stands; empty before the first.
 pub fn journal(lab: &Lab) -> String {
-    std::fs::read_to_string(lab.scratch().join("state/kvmsh/journal.ndjson")).unwrap_or_default()
+    let path = lab.scratch().join("state/kvmsh/journal.ndjson");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter(|line| line.contains(r#""change":"#)).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// A kvmsh without a lab: a directory of its own, nothing in the environment, no host but libvirt's test driver.
@@ -214,6 +216,11 @@ pub struct Alone(tempfile::TempDir);
 impl Alone {
     pub fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    /// Its directory, which is also its home.
+    pub fn dir(&self) -> &Path {
+        self.0.path()
     }
 
     /// Writes a script.

@@ -23,7 +23,7 @@ pub(crate) fn test(names: &[String], start: &Start) -> Result<u8, Diagnosis> {
         start.say("no hosts yet: add one with kvmsh hosts add NAME [user@]ADDRESS");
         return Ok(0);
     }
-    let checks = check_all(&hosts);
+    let checks = each(&hosts, Host::check);
     let mut table = Table::with_columns(["host", "ssh", "libvirt", "latency"]);
     for (host, check) in &checks {
         table.rows.push(row(host.name(), check));
@@ -40,16 +40,16 @@ pub(crate) fn test(names: &[String], start: &Start) -> Result<u8, Diagnosis> {
     Ok(start.cancel.stopped().map_or(code, |stop| stop.fault().class.exit_code()))
 }
 
-/// Checks all hosts; the slowest decides how long it takes. The order stays.
-fn check_all(hosts: &[Host]) -> Vec<(&Host, HostCheck)> {
+/// Asks all hosts at once; the slowest decides how long it takes. The order stays.
+pub(super) fn each<T: Send>(hosts: &[Host], ask: impl Fn(&Host) -> T + Sync) -> Vec<(&Host, T)> {
     let waiting = Mutex::new(hosts.iter().enumerate().collect::<VecDeque<_>>());
     let done = Mutex::new(Vec::with_capacity(hosts.len()));
     let work = || {
         loop {
             let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some((at, host)) = next else { break };
-            let check = host.check();
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, host, check));
+            let answer = ask(host);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, host, answer));
         }
     };
     std::thread::scope(|scope| {
@@ -59,7 +59,7 @@ fn check_all(hosts: &[Host]) -> Vec<(&Host, HostCheck)> {
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(at, ..)| *at);
-    done.into_iter().map(|(_, host, check)| (host, check)).collect()
+    done.into_iter().map(|(_, host, answer)| (host, answer)).collect()
 }
 
 fn row(name: &str, check: &HostCheck) -> Vec<Cell> {

@@ -189,3 +189,11 @@ fn what_cannot_be_edited_for_certain_is_refused() {
     let flaw = put(&twice, &bridge("enp2s0", None, Addressing::Inherit), None).unwrap_err();
     assert!(flaw.to_string().contains("and in /etc/netplan/01-lab.yaml"), "{flaw}");
 }
+
+#[test]
+fn whoever_renders_the_port_renders_what_it_is_in() {
+    let text = "network:\n  renderer: NetworkManager\n  ethernets:\n    enp2s0:\n      renderer: networkd\n      dhcp4: true\n";
+    let after = put(&files(text), &bridge("enp2s0", None, Addressing::None), None).unwrap();
+    let tree = read("", &after["/etc/netplan/60-kvmsh-br0.yaml"]).unwrap();
+    assert_eq!(tree["network"]["bridges"]["br0"]["renderer"], "networkd");
+}

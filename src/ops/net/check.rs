@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::look::{LinkState, Look};
 use super::owner::Owner;
 use crate::model::{Addressing, Class, Fault, IfName};
-use crate::netconf::Link;
+use crate::netconf::{Link, netplan};
 
 /// One reason against a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,28 @@ pub(super) fn of_files<'a>(look: &Look, paths: impl IntoIterator<Item = &'a str>
         )
     };
     paths.into_iter().filter(written).map(problem).collect()
+}
+
+/// What speaks against changing these links while other programs' files are about them: netplan reads those as well.
+pub(super) fn of_files_elsewhere(look: &Look, touched: &[String]) -> Vec<Problem> {
+    let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
+    // A file of the same name takes the place of those in /run and /lib (netplan-generate(8)).
+    let shadowed = |path: &str| look.netplan.keys().any(|own| name(own) == name(path));
+    let mut problems = Vec::new();
+    for (path, text) in look.netplan_elsewhere.iter().filter(|(path, _)| !shadowed(path)) {
+        let one = [(path.clone(), text.clone())].into();
+        let about = match netplan::configured(&one) {
+            Ok(all) => all.into_iter().map(|(link, _)| link).find(|link| touched.contains(link)),
+            Err(_) => continue,
+        };
+        problems.extend(about.map(|link| {
+            never(
+                format!("{path} configures {link} as well, and netplan reads it beside {}", netplan::DIR),
+                format!("copy it to {}: a file of the same name takes its place", netplan::DIR),
+            )
+        }));
+    }
+    problems
 }
 
 /// What is wrong with the wanted links on this host.

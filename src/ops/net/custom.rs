@@ -2,9 +2,9 @@
 
 use super::expect::Expect;
 use super::look::Look;
+use super::transaction::Site;
 use super::work::{Argv, Edit, Work};
 use crate::model::{Class, Fault};
-use crate::ops::Host;
 
 /// The most that a file of the network holds.
 const FILE_LIMIT: u64 = 256 << 10;
@@ -32,7 +32,7 @@ pub struct Custom {
 
 impl Custom {
     /// What it comes to on a host.
-    pub(super) fn work(&self, host: &Host, look: &Look) -> Result<Work, Fault> {
+    pub(super) fn work(&self, site: &Site<'_>, look: &Look) -> Result<Work, Fault> {
         let commands = self.before.iter().chain(&self.run).chain(&self.undo_first).chain(&self.undo);
         if let Some(word) = commands.flatten().find(|word| word.contains('\n') || word.contains('\0')) {
             return Err(Fault::new(
@@ -44,10 +44,7 @@ impl Custom {
         }
         let mut edits = Vec::new();
         for (path, after, mode) in &self.files {
-            let before = match host.file(path)? {
-                Some(_) => Some(host.read_file(path, FILE_LIMIT)?),
-                None => None,
-            };
+            let before = site.content(path, FILE_LIMIT)?;
             if before != *after {
                 edits.push(Edit { path: path.clone(), before, after: after.clone(), mode: mode.clone() });
             }

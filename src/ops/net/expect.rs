@@ -183,6 +183,24 @@ impl Expect {
         failures
     }
 
+    /// What works, and is not as it could be.
+    pub fn notes(&self, look: &Look) -> Vec<String> {
+        let alone = |bond: &&String| {
+            let partner = look.link(bond).and_then(|link| link.lacp_partner.as_deref());
+            partner.is_some_and(|mac| mac.bytes().all(|byte| matches!(byte, b'0' | b':')))
+        };
+        self.bonds
+            .iter()
+            .map(|(bond, _)| bond)
+            .filter(alone)
+            .map(|bond| {
+                format!(
+                    "nobody speaks LACP with {bond}, so one of its cards carries everything: switch LACP on for these ports of the switch"
+                )
+            })
+            .collect()
+    }
+
     /// The checks in one sentence, for a plan.
     pub fn summary(&self) -> String {
         let mut parts = vec!["the same host key and machine-id".to_owned()];

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::model::base64;
-use crate::netconf::Files;
 use crate::netconf::revert::Record;
+use crate::netconf::{Files, netplan};
 
 /// What a host's network is now, and what its files say.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +57,8 @@ pub struct Look {
     pub modes: BTreeMap<String, String>,
     /// What was set up with kvmsh, by the link's name.
     pub records: BTreeMap<String, Record>,
+    /// netplan's files that other programs have written, in /run and /lib: read by netplan, and never changed by us.
+    pub netplan_elsewhere: Files,
     /// Files that are no text, or too large.
     pub unreadable: Vec<String>,
     /// Where the last change that undoes itself stands.
@@ -105,6 +107,8 @@ pub struct LinkState {
     pub port_state: Option<String>,
     /// As a bond: its mode.
     pub bond_mode: Option<String>,
+    /// As a bond of the mode 802.3ad: the hardware address of whoever speaks LACP at the other end; zeros for nobody.
+    pub lacp_partner: Option<String>,
     /// As a bond: the slave that works.
     pub active_slave: Option<String>,
 }
@@ -191,7 +195,9 @@ impl Look {
 
     fn take_addresses(&mut self, links: Vec<RawAddresses>) {
         for link in links {
-            for info in link.addr_info.into_iter().filter(|info| info.scope == "global" && !info.dadfailed) {
+            // One that is tentative may still turn out to be somebody else's (RFC 4862).
+            let usable = |info: &RawAddress| info.scope == "global" && !info.dadfailed && !info.tentative;
+            for info in link.addr_info.into_iter().filter(usable) {
                 if let Ok(net) = format!("{}/{}", info.local, info.prefixlen).parse() {
                     self.addresses.push(Address { link: link.ifname.clone(), net, dynamic: info.dynamic });
                 }
@@ -231,7 +237,11 @@ impl Look {
             return;
         }
         self.modes.insert(path.to_owned(), mode.to_owned());
-        let files = if path.starts_with("/etc/netplan/") { &mut self.netplan } else { &mut self.interfaces };
+        let files = match path.rsplit_once('/') {
+            Some((netplan::DIR, _)) => &mut self.netplan,
+            Some(("/run/netplan" | "/lib/netplan", _)) => &mut self.netplan_elsewhere,
+            _ => &mut self.interfaces,
+        };
         files.insert(path.to_owned(), text);
     }
 }
@@ -278,6 +288,13 @@ struct RawInfo {
 struct RawData {
     mode: Option<serde_json::Value>,
     active_slave: Option<String>,
+    ad_info: Option<RawAd>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawAd {
+    partner_mac: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -301,6 +318,7 @@ struct RawAddress {
     scope: String,
     dynamic: bool,
     dadfailed: bool,
+    tentative: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -320,6 +338,7 @@ impl From<RawLink> for LinkState {
         Self {
             name: raw.ifname,
             bond_mode: mode.filter(|_| kind == "bond"),
+            lacp_partner: raw.linkinfo.info_data.ad_info.and_then(|info| info.partner_mac),
             active_slave: raw.linkinfo.info_data.active_slave,
             kind,
             medium: raw.link_type,
@@ -349,7 +368,7 @@ mod tests {
             r#"[{"ifname":"enp2s0","flags":["UP","LOWER_UP"],"mtu":1500,"max_mtu":9000,"master":"bond0","link_type":"ether",
             "address":"02:00:00:00:00:01","permaddr":"02:00:00:00:00:02",
             "linkinfo":{"info_slave_kind":"bond","info_slave_data":{"state":"BACKUP","mii_status":"UP"}}},
-            {"ifname":"bond0","flags":["UP"],"link_type":"ether","linkinfo":{"info_kind":"bond","info_data":{"mode":"active-backup","active_slave":"enp2s0"}}}]"#,
+            {"ifname":"bond0","flags":["UP"],"link_type":"ether","linkinfo":{"info_kind":"bond","info_data":{"mode":"active-backup","active_slave":"enp2s0","ad_info":{"partner_mac":"00:00:00:00:00:00"}}}}]"#,
         );
         let addresses = code(
             r#"[{"ifname":"bond0","addr_info":[{"local":"10.88.0.11","prefixlen":24,"scope":"global"},{"local":"fe80::1","prefixlen":64,"scope":"link"}]}]"#,
@@ -367,6 +386,7 @@ mod tests {
         assert!(enp2s0.up && enp2s0.carrier && enp2s0.port_state.as_deref() == Some("BACKUP"));
         assert_eq!(look.ports_of("bond0").count(), 1);
         assert_eq!(look.link("bond0").unwrap().bond_mode.as_deref(), Some("active-backup"));
+        assert_eq!(look.link("bond0").unwrap().lacp_partner.as_deref(), Some("00:00:00:00:00:00"));
         assert_eq!(look.addresses.len(), 1);
         assert_eq!(look.gateways, [("bond0".to_owned(), "10.88.0.1".parse().unwrap())]);
         assert_eq!(look.interfaces["/etc/network/interfaces"], "auto lo\n");

@@ -103,7 +103,7 @@ interfaces() {
     done <"$1"
 }
 interfaces /etc/network/interfaces
-for path in /etc/netplan/*.yaml; do file "$path"; done
+for path in /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml; do file "$path"; done
 for path in /var/lib/kvmsh/network/records/*; do file "$path"; done
 # Where a change that undoes itself stands.
 D=/var/lib/kvmsh/network

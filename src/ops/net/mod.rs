@@ -6,6 +6,7 @@ mod expect;
 mod look;
 mod owner;
 mod transaction;
+mod watch;
 mod work;
 
 use std::time::Duration;
@@ -54,6 +55,7 @@ impl Host {
         let set = || {
             let (site, look) = Site::open(self)?;
             let owner = owner(&look)?;
+            let links = &work::with_mtu(&look, links);
             let mut problems = check::of_links(&look, links);
             check::refuse(&problems, options.force)?;
             let work = work::put(&look, owner, links)?;
@@ -62,6 +64,7 @@ impl Host {
             }
             problems = check::of_host(&look, owner, links);
             problems.extend(check::of_files(&look, work.edits.iter().map(|edit| edit.path.as_str())));
+            problems.extend(check::of_files_elsewhere(&look, &work.touched));
             check::refuse(&problems, options.force)?;
             self.refuse_taken(&site, &look, links)?;
             site.carry_out(&look, &work, &options.transaction)
@@ -105,7 +108,7 @@ impl Host {
     pub fn change_network(&self, custom: &Custom, options: &LinkOptions) -> Result<Report, Fault> {
         let change = || {
             let (site, look) = Site::open(self)?;
-            let work = custom.work(self, &look)?;
+            let work = custom.work(&site, &look)?;
             if work.is_empty() {
                 return Ok(Report::default());
             }

@@ -7,9 +7,10 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::look::Look;
+use super::watch::{Status, Watch};
 use super::work::{Argv, Edit, Work};
 use crate::gate::{Change, Digest, Mode, Outcome, Permit};
-use crate::model::{Class, Fault, Step, base64, finishing};
+use crate::model::{Class, Fault, Step, base64};
 use crate::ops::Host;
 use crate::ssh::{self, Command, Probe, Shell};
 
@@ -18,10 +19,7 @@ const STAGE: &str = include_str!("stage.sh");
 const LOOK: &str = include_str!("look.sh");
 
 /// Where deadman.sh lies on a host.
-const DEADMAN_PATH: &str = "/var/lib/kvmsh/network/deadman";
-
-/// How long a host may take to be back after it has undone a change by itself, or was started anew.
-const BACK_WITHIN: Duration = Duration::from_secs(90);
+pub(super) const DEADMAN_PATH: &str = "/var/lib/kvmsh/network/deadman";
 
 /// How a transaction is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +47,14 @@ pub struct Report {
     pub silent: Duration,
     /// What was checked, in words.
     pub checked: String,
+    /// What works, and is not as it could be.
+    pub notes: Vec<String>,
 }
 
 /// A host that we are about to change, seen through its shell.
 pub(super) struct Site<'a> {
-    host: &'a Host,
-    sudo: bool,
+    pub(super) host: &'a Host,
+    pub(super) sudo: bool,
 }
 
 impl<'a> Site<'a> {
@@ -74,17 +74,28 @@ impl<'a> Site<'a> {
     }
 
     /// A connection that nothing has used before: what answers on it can be reached now.
-    fn fresh(&self) -> Shell {
+    pub(super) fn fresh(&self) -> Shell {
         self.host.session().fresh_shell(self.host.target())
     }
 
-    fn run(&self, permit: &Permit, shell: &Shell, args: &[&str]) -> Result<ssh::Output, Fault> {
+    pub(super) fn run(&self, permit: &Permit, shell: &Shell, args: &[&str]) -> Result<ssh::Output, Fault> {
         let argv = ["sh", DEADMAN_PATH].iter().chain(args).copied();
         let command = Command::argv(argv).sudo(self.sudo).timeout(Some(Duration::from_secs(60)));
         shell.run(permit, &command).map_err(|error| self.fault(error))
     }
 
-    fn status(&self, shell: &Shell) -> Result<Status, Fault> {
+    /// What a file holds, read with the rights that will change it; `None` when there is none.
+    ///
+    /// # Errors
+    /// Faults of the connection; a file larger than `limit` bytes.
+    pub(super) fn content(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let shell = self.host.shell();
+        let shell = if self.sudo { &shell.with_sudo() } else { shell };
+        let read = || shell.exists(path)?.map(|_| shell.read(path, limit)).transpose();
+        read().map_err(|error| self.fault(error))
+    }
+
+    pub(super) fn status(&self, shell: &Shell) -> Result<Status, Fault> {
         let script = "d=/var/lib/kvmsh/network/deadman; if [ -r $d ]; then exec sh $d status; else echo state=none; fi";
         let probe = Probe::script(script, [""; 0]).sudo(self.sudo).timeout(Duration::from_secs(15));
         let output = shell.probe(&probe).map_err(|error| self.fault(error))?;
@@ -99,7 +110,7 @@ impl<'a> Site<'a> {
         self.duplicates_over(self.host.shell(), probes)
     }
 
-    fn duplicates_over(
+    pub(super) fn duplicates_over(
         &self,
         shell: &Shell,
         probes: &[(String, String)],
@@ -235,7 +246,7 @@ impl<'a> Site<'a> {
     }
 }
 
-fn look(host: &Host, shell: &Shell, sudo: bool) -> Result<Look, Fault> {
+pub(super) fn look(host: &Host, shell: &Shell, sudo: bool) -> Result<Look, Fault> {
     let fail = |error: ssh::Error| Fault::from(error).on_host(host.name());
     // sudo hides how we came in.
     let mut connection = String::new();
@@ -253,278 +264,6 @@ fn look(host: &Host, shell: &Shell, sudo: bool) -> Result<Look, Fault> {
             .hint("the host needs sh, iproute2 and coreutils"));
     }
     Ok(look)
-}
-
-/// How things stand on the host.
-#[derive(Debug, Default)]
-struct Status {
-    state: String,
-    id: String,
-    confirmed: String,
-    reason: String,
-    applied: bool,
-    different: Vec<String>,
-    log: Vec<String>,
-    undo_log: Vec<String>,
-}
-
-impl Status {
-    fn parse(text: &str) -> Self {
-        let mut status = Self::default();
-        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
-            let value = value.to_owned();
-            match key {
-                "state" => status.state = value,
-                "id" => status.id = value,
-                "confirmed" => status.confirmed = value,
-                "reason" => status.reason = value,
-                "applied" => status.applied = true,
-                "different" => status.different.push(value),
-                "apply.log" => status.log.push(value),
-                "undo.log" => status.undo_log.push(value),
-                _ => {}
-            }
-        }
-        status
-    }
-}
-
-/// One transaction under way.
-struct Watch<'a> {
-    site: &'a Site<'a>,
-    permit: &'a Permit,
-    before: &'a Look,
-    work: &'a Work,
-    options: &'a Options,
-    id: &'a str,
-    began: Instant,
-}
-
-/// What one look from outside has shown.
-enum Seen {
-    /// Everything is as it must be.
-    Good(Box<Shell>),
-    /// The host answers, and this is wrong.
-    Bad(Vec<String>),
-    /// It is still at work.
-    Busy,
-    /// It has undone, or undoes, the change.
-    Undone,
-    /// It has kept the change: the answer to our confirmation was lost.
-    Kept,
-    /// It does not answer.
-    Silent(Fault),
-}
-
-impl Watch<'_> {
-    fn to_the_end(&self, note: &dyn Fn(String)) -> Result<Report, Fault> {
-        let cancel = self.site.host.session().cancel();
-        let deadline = self.began + self.options.confirm_within;
-        let mut bad_since: Option<Instant> = None;
-        let mut last: Vec<String> = Vec::new();
-        let mut silent = Duration::ZERO;
-        for round in 0_u32.. {
-            if let Some(stop) = cancel.stopped() {
-                let fault = finishing(|| self.give_up("it was stopped", &[], note));
-                return Err(Fault { class: stop.fault().class, ..fault });
-            }
-            if Instant::now() >= deadline {
-                return Err(finishing(|| self.after_undo(&last, note)));
-            }
-            let asked = Instant::now();
-            match self.see() {
-                Seen::Good(shell) => {
-                    if self.confirm(&shell)? {
-                        return Ok(self.report(silent));
-                    }
-                }
-                Seen::Kept => return Ok(self.report(silent)),
-                Seen::Undone => return Err(finishing(|| self.after_undo(&last, note))),
-                Seen::Busy => note("changing the network".to_owned()),
-                Seen::Silent(fault) => {
-                    silent += asked.elapsed();
-                    last = vec![format!("no new connection: {fault}")];
-                    let left = deadline.saturating_duration_since(Instant::now()).as_secs();
-                    note(format!("does not answer; undoes itself in {left} s"));
-                }
-                Seen::Bad(failures) => {
-                    let since = *bad_since.get_or_insert_with(Instant::now);
-                    note(failures.join("; "));
-                    last = failures;
-                    if since.elapsed() >= self.options.settle_within {
-                        return Err(finishing(|| self.give_up("a check failed", &last, note)));
-                    }
-                }
-            }
-            // A firewall may take more than six connections in half a minute for an attack (`ufw limit`).
-            let pace = Duration::from_secs(if round < 2 { 2 } else { 6 });
-            cancel.sleep(pace.saturating_sub(asked.elapsed()));
-        }
-        Err(finishing(|| self.after_undo(&last, note)))
-    }
-
-    fn report(&self, silent: Duration) -> Report {
-        Report { changed: true, took: self.began.elapsed(), silent, checked: self.work.expect.summary() }
-    }
-
-    fn see(&self) -> Seen {
-        let shell = self.site.fresh();
-        let look = match look(self.site.host, &shell, self.site.sudo) {
-            Ok(look) => look,
-            Err(fault) => return Seen::Silent(fault),
-        };
-        match look.change.as_ref().filter(|change| change.id == self.id) {
-            _ if look.confirmed == self.id => return Seen::Kept,
-            Some(change) if change.state == "pending" && !change.applied => return Seen::Busy,
-            Some(change) if change.state == "pending" => {}
-            _ => return Seen::Undone,
-        }
-        let mut failures = self.work.expect.failures(&look);
-        if failures.is_empty() {
-            // Now that the new links are on the wire.
-            match self.site.duplicates_over(&shell, &self.new_addresses()) {
-                Ok(taken) => failures.extend(
-                    taken.iter().map(|(address, mac)| format!("{mac} answers for {address} as well")),
-                ),
-                Err(fault) => return Seen::Silent(fault),
-            }
-        }
-        if failures.is_empty() { Seen::Good(Box::new(shell)) } else { Seen::Bad(failures) }
-    }
-
-    /// The IPv4 addresses that this host did not have before, where arping can ask for them.
-    fn new_addresses(&self) -> Vec<(String, String)> {
-        let new = self.work.expect.addresses.iter().filter_map(|(link, net)| {
-            let known = self.before.addresses.iter().any(|address| address.net.addr() == net.addr());
-            let link = link.as_ref().filter(|_| net.addr().is_ipv4() && !known)?;
-            Some((link.clone(), net.addr().to_string()))
-        });
-        new.filter(|_| self.before.tools.contains("arping")).collect()
-    }
-
-    /// `false`: the answer got lost; look again.
-    fn confirm(&self, seen_over: &Shell) -> Result<bool, Fault> {
-        seen_over.disconnect();
-        match self.site.run(self.permit, &self.site.fresh(), &["confirm", self.id]) {
-            Ok(output) if output.ok() => Ok(true),
-            Ok(output) if matches!(output.status, 63 | 64) => Ok(false),
-            Ok(output) => {
-                Err(Fault::new("network_failed", "the host could not keep the change; it undoes it")
-                    .because(output.error_text()))
-            }
-            Err(_) => Ok(false),
-        }
-    }
-
-    /// Has the change undone now.
-    fn give_up(&self, reason: &str, failures: &[String], note: &dyn Fn(String)) -> Fault {
-        note("undoing the change".to_owned());
-        let reason = if failures.is_empty() { reason.to_owned() } else { failures.join("; ") };
-        // Apart from this connection, which the way back may cut.
-        let unit = format!("kvmsh-network-undo-{}", &self.id[..8]);
-        let command = Command::argv([
-            "systemd-run",
-            "-q",
-            "--collect",
-            "--property=KillMode=process",
-            "--unit",
-            &unit,
-            "sh",
-            DEADMAN_PATH,
-            "undo",
-            self.id,
-            &reason,
-        ])
-        .sudo(self.site.sudo)
-        .timeout(Some(Duration::from_secs(20)));
-        // When it cannot be asked, its timer does it.
-        let _ = self.site.fresh().run(self.permit, &command);
-        self.after_undo(failures, note)
-    }
-
-    /// Waits until the host is back as it was, and says why.
-    fn after_undo(&self, failures: &[String], note: &dyn Fn(String)) -> Fault {
-        let host = self.site.host.name();
-        let until = Instant::now().max(self.began + self.options.confirm_within) + BACK_WITHIN;
-        let mut unreachable = None;
-        while Instant::now() < until {
-            let shell = self.site.fresh();
-            match self.site.status(&shell) {
-                Ok(status) if status.confirmed == self.id => {
-                    return Fault::new("network_failed", "the change was kept, though a check failed")
-                        .because(failures.join("; "));
-                }
-                // A file that could not be restored: it stays `undoing`, and is tried again at the next start.
-                Ok(status) if status.id == self.id && !status.different.is_empty() => {
-                    return self.undone(&shell, &status, failures);
-                }
-                Ok(status) if status.state == "undone" && status.id == self.id => {
-                    return self.undone(&shell, &status, failures);
-                }
-                Ok(status) if status.state == "none" || (status.id != self.id && !status.id.is_empty()) => {
-                    return Fault::new(
-                        "network_undone",
-                        format!("the change was undone: {}", failures.join("; ")),
-                    )
-                    .hint("another kvmsh has cleared its report away");
-                }
-                Ok(_) => note("undoing the change".to_owned()),
-                Err(fault) => {
-                    note("waiting for the host to undo the change".to_owned());
-                    unreachable = Some(fault);
-                }
-            }
-            std::thread::sleep(Duration::from_secs(4));
-        }
-        let fault = Fault::new(
-            "network_lost",
-            format!("{host} cannot be reached, though it must have undone the change by itself"),
-        )
-        .hint("look at its console: /var/lib/kvmsh/network, and `journalctl -u 'kvmsh-network-*'`");
-        let fault = unreachable.into_iter().fold(fault, |fault, cause| fault.because(cause.to_string()));
-        failures.iter().fold(fault, |fault, failure| fault.because(failure.clone()))
-    }
-
-    fn undone(&self, shell: &Shell, status: &Status, failures: &[String]) -> Fault {
-        let why = match failures {
-            [] => status.reason.clone(),
-            failures => failures.join("; "),
-        };
-        if !status.different.is_empty() {
-            return Fault::new(
-                "network_undone",
-                format!("the change was undone, but for {}: {why}", status.different.join(", ")),
-            )
-            .hint("make room there, or look what is in the way; the next start tries again, and /var/lib/kvmsh/network/undoing has what they were")
-            .because(status.undo_log.join("\n"));
-        }
-        // A while after a link came up again, a gateway or a cable may still be on its way.
-        let mut expect = super::expect::Expect::unchanged(self.before);
-        expect.gone.clone_from(&self.work.new_links);
-        let mut wrong = Vec::new();
-        for _ in 0..10 {
-            match look(self.site.host, shell, self.site.sudo) {
-                Ok(look) => wrong = expect.failures(&look),
-                Err(fault) => wrong = vec![fault.to_string()],
-            }
-            if wrong.is_empty() {
-                break;
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        let _ = self.site.run(self.permit, shell, &["forget", self.id]);
-        let state = if wrong.is_empty() {
-            "everything is as before".to_owned()
-        } else {
-            format!("now: {}", wrong.join("; "))
-        };
-        let fault = Fault::new("network_undone", format!("the change was undone, {state}: {why}"))
-            .hint("mend what the check says; `force` does not skip checks");
-        match status.log.iter().rposition(|line| line.starts_with("+ ")) {
-            Some(at) if status.reason.ends_with("failed") => fault.because(status.log[at..].join("\n")),
-            _ => fault,
-        }
-    }
 }
 
 /// A line for sh; what cannot be one was refused before.

@@ -22,6 +22,9 @@ pub struct Edit {
     pub mode: String,
 }
 
+/// What an interface has by itself (RFC 894).
+const ETHERNET_MTU: u32 = 1500;
+
 /// A program and its arguments.
 pub(super) type Argv = Vec<String>;
 
@@ -88,6 +91,22 @@ fn mac_of(look: &Look, links: &[Link], link: &Link) -> Option<String> {
     }
     let state = look.link(first.as_str())?;
     Some(state.permanent_mac.clone().unwrap_or_else(|| state.mac.clone()))
+}
+
+/// The links, bonds with the largest packet of the card whose address they take over: else a slave with jumbo frames
+/// would come down to the bond's 1500 bytes.
+pub(super) fn with_mtu(look: &Look, links: &[Link]) -> Vec<Link> {
+    let mut links = links.to_vec();
+    for bond in links.iter_mut().filter_map(|link| match link {
+        Link::Bond(bond) if bond.mtu.is_none() => Some(bond),
+        _ => None,
+    }) {
+        let slaves = || bond.slaves.iter().filter_map(|slave| look.link(slave.as_str()));
+        let heir = slaves().find(|slave| look.addresses_of(&slave.name).next().is_some());
+        let own = || slaves().find(|slave| slave.master.as_deref() == Some(bond.name.as_str()));
+        bond.mtu = heir.or_else(own).map(|slave| slave.mtu).filter(|mtu| *mtu != ETHERNET_MTU);
+    }
+    links
 }
 
 /// What it takes to have these links. Those that are as wanted already take nothing.

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rhai::plugin::*;
@@ -13,7 +13,7 @@ use super::super::options::duration;
 use super::super::show;
 use super::session;
 use crate::gate::Scope;
-use crate::model::Fault;
+use crate::model::{Fault, clearing, limited};
 
 /// What `exit(code)` ends the script with.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,9 @@ pub(in super::super) struct Exit(pub(in super::super) u8);
 /// How many threads `par` uses where the script does not say: they wait for
 /// hosts, not for processors.
 const DEFAULT_PARALLEL: usize = 16;
+
+/// How long a script may take to clear away.
+const CLEAR_WITHIN: Duration = Duration::from_secs(60);
 
 fn seconds(function: &str, value: &Dynamic) -> Outcome<Duration> {
     duration(value).ok_or_else(|| misuse(format!("{function}: seconds are a number, 0 or more")))
@@ -62,20 +65,43 @@ fn map_all(
     parallel: usize,
     f: &FnPtr,
 ) -> Outcome<Vec<Outcome<Dynamic>>> {
+    let results = map_some(ctx, items, parallel, f, false)?;
+    results
+        .into_iter()
+        .map(|result| {
+            result.ok_or_else(|| Fault::new("no_thread", "the system gives no more threads").into())
+        })
+        .collect()
+}
+
+/// As [`map_all`]; with `stop` what has not begun when one fails is left out.
+fn map_some(
+    ctx: &NativeCallContext<'_>,
+    items: &Array,
+    parallel: usize,
+    f: &FnPtr,
+    stop: bool,
+) -> Outcome<Vec<Option<Outcome<Dynamic>>>> {
     let session = session(ctx)?;
     let scope = Scope::current();
     let mut f = f.clone();
     f.iter_curry_mut().for_each(unshare);
     let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
     let results: Mutex<Vec<Option<Outcome<Dynamic>>>> = Mutex::new(items.iter().map(|_| None).collect());
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { return };
+            let Some(item) = items.get(at).filter(|_| !(stop && failed.load(Ordering::Relaxed))) else {
+                return;
+            };
             let result = match session.cancel().check() {
                 Ok(()) => f.call_within_context::<Dynamic>(ctx, (unshared(item.clone()),)),
                 Err(stop) => Err(stop.into()),
             };
+            if result.is_err() {
+                failed.store(true, Ordering::Relaxed);
+            }
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(result);
         }
     };
@@ -90,13 +116,21 @@ fn map_all(
             }
         }
     });
-    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results
-        .into_iter()
-        .map(|result| {
-            result.ok_or_else(|| Fault::new("no_thread", "the system gives no more threads").into())
-        })
-        .collect()
+    Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The end of a step that took too long, as the engine has it.
+fn step_timeout(error: &EvalAltResult) -> Option<Fault> {
+    match error {
+        EvalAltResult::ErrorTerminated(token, _) => {
+            let fault = token.read_lock::<ScriptFault>()?.fault.clone();
+            (fault.code == "step_timeout").then_some(fault)
+        }
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            step_timeout(inner)
+        }
+        _ => None,
+    }
 }
 
 fn stop_of(error: &EvalAltResult) -> bool {
@@ -243,6 +277,106 @@ pub(super) mod functions {
                 }
                 result => return result,
             }
+        }
+    }
+
+    /// Calls `f`, which may take so many seconds, and returns its value.
+    ///
+    /// What `f` waits for is then given up, a change under way aborted, as on a Ctrl-C.
+    ///
+    /// Errors: `step_timeout`; what `f` throws.
+    ///
+    /// Example: `within(5, || host("test:///default").hostname)`
+    #[rhai_fn(name = "within", return_raw)]
+    pub fn within(ctx: NativeCallContext<'_>, seconds: Dynamic, f: FnPtr) -> Outcome<Dynamic> {
+        let limit = super::seconds("within", &seconds)?;
+        let result = limited(limit, || f.call_within_context::<Dynamic>(&ctx, ()));
+        result.map_err(|error| match super::step_timeout(&error) {
+            // Who ended the loop inside ended it uncatchably; here it is an error like others.
+            Some(fault) => fault.into(),
+            None => error,
+        })
+    }
+
+    /// Calls `f`, then `clean_up`, however `f` ends, and returns the value of `f`.
+    ///
+    /// Also after an error, `exit`, Ctrl-C, SIGTERM, SIGHUP and `--timeout`. What clears away has 60 s, sees no stop, and may make changes after `--window` has closed.
+    ///
+    /// Errors: what `f` throws; what `clean_up` throws where `f` did not (else it is said as a warning).
+    ///
+    /// Example: `finally(|| 42, || print("cleared away"))`
+    #[rhai_fn(name = "finally", return_raw)]
+    pub fn finally(ctx: NativeCallContext<'_>, f: FnPtr, clean_up: FnPtr) -> Outcome<Dynamic> {
+        let result = f.call_within_context::<Dynamic>(&ctx, ());
+        let cleared = clearing(CLEAR_WITHIN, || clean_up.call_within_context::<Dynamic>(&ctx, ()));
+        match (result, cleared) {
+            (Ok(value), Ok(_)) => Ok(value),
+            (Ok(_), Err(error)) => match super::step_timeout(&error) {
+                Some(fault) => Err(fault.into()),
+                None => Err(error),
+            },
+            (Err(error), Ok(_)) => Err(error),
+            (Err(error), Err(second)) => {
+                let text = innermost(&second).to_string();
+                session(&ctx)?.progress().say(&format!("warning: clearing away failed as well: {text}"));
+                Err(error)
+            }
+        }
+    }
+
+    /// Calls `f` and remembers that it is done: the run after one that failed or was killed takes its value from there.
+    ///
+    /// Steps belong to the script and its arguments, and are forgotten when it ends well, after a week, and by `--start-over`.
+    /// The value is data: numbers, texts, arrays, maps.
+    ///
+    /// Errors: what `f` throws: then it is not done; `steps` when it cannot be written down.
+    ///
+    /// Example: `once("drain", || 42)`
+    #[rhai_fn(name = "once", return_raw)]
+    pub fn once(ctx: NativeCallContext<'_>, step: &str, f: FnPtr) -> Outcome<Dynamic> {
+        let session = session(&ctx)?;
+        if let Some(value) = session.steps().done(step) {
+            session.progress().say(&format!("{step}: done by an earlier run"));
+            return Ok(show::from_serde(&value)?);
+        }
+        let value = f.call_within_context::<Dynamic>(&ctx, ())?;
+        if session.gate().mode() == crate::gate::Mode::Apply {
+            session.steps().finish(step, show::json(&value))?;
+        }
+        Ok(value)
+    }
+
+    /// Whether `-q` was given: a script then prints no more than what nobody could do without.
+    ///
+    /// Example: `if !quiet() { print("done") }`
+    #[rhai_fn(name = "quiet", return_raw)]
+    pub fn quiet(ctx: NativeCallContext<'_>) -> Outcome<bool> {
+        Ok(session(&ctx)?.manner().quiet)
+    }
+
+    /// As `par(items, f)`, with options.
+    ///
+    /// Errors: as `par`; with `stop_on_error` what has not begun by then is left out.
+    ///
+    /// Example: `par([1, 2, 3], #{parallel: 2, stop_on_error: true}, |n| n * 2)`
+    #[rhai_fn(name = "par", return_raw)]
+    pub fn par_with(ctx: NativeCallContext<'_>, items: Array, options: Map, f: FnPtr) -> Outcome<Array> {
+        use super::super::super::options::{Options, keys};
+        let options = Options::new(&keys::PAR, options)?;
+        let parallel = options
+            .count("parallel")?
+            .map_or(Ok(DEFAULT_PARALLEL), |n| limit_of("par", i64::try_from(n).unwrap_or(i64::MAX)))?;
+        let stop = options.flag("stop_on_error")?;
+        let results = map_some(&ctx, &items, parallel, &f, stop)?;
+        let short = !stop && results.iter().any(Option::is_none);
+        if short {
+            return Err(Fault::new("no_thread", "the system gives no more threads").into());
+        }
+        // What was left out tells nothing; the error that it was left out for does.
+        let (done, failed): (Vec<_>, Vec<_>) = results.into_iter().flatten().partition(Result::is_ok);
+        match failed.into_iter().next() {
+            Some(error) => error.map(|_| Array::new()),
+            None => done.into_iter().collect(),
         }
     }
 

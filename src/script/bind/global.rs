@@ -70,6 +70,18 @@ pub(super) mod functions {
         Ok(Bytes(bytes).to_string())
     }
 
+    /// Marks a text as a secret and returns it: journal, plans, errors and progress show `***` in its place.
+    ///
+    /// Values of variables whose names tell (`…PASSWORD`, `…TOKEN`), and what `ask_secret` returns, are secrets without it.
+    /// What a script prints is shown as it is.
+    ///
+    /// Example: `let key = secret("no one knows"); key.len()`
+    #[rhai_fn(name = "secret")]
+    pub fn secret(text: &str) -> String {
+        crate::model::secret::remember(text);
+        text.to_owned()
+    }
+
     /// A variable of the environment, or `()` where it is not set.
     ///
     /// Example: `env("HOME")`

@@ -193,35 +193,6 @@ pub(super) mod functions {
         Ok(array(host.pools()?))
     }
 
-    /// Defines a storage pool from XML, or a directory pool from `#{name, path}`; does not start it.
-    ///
-    /// Errors: what libvirt says of the XML; `unknown_option`.
-    ///
-    /// Example: `plan(|| host("test:///default").define_pool(#{name: "images", path: "/srv/images"}))`
-    #[rhai_fn(name = "define_pool", return_raw, pure)]
-    pub fn define_pool(ctx: NativeCallContext<'_>, host: &mut Host, xml_or_map: Dynamic) -> Outcome<Pool> {
-        let xml = match xml_or_map.clone().try_cast::<Map>() {
-            None => xml_or_map
-                .into_immutable_string()
-                .map_err(|kind| misuse(format!("define_pool takes XML or a map, not {kind}")))?
-                .to_string(),
-            Some(map) => {
-                let map = Options::new(&keys::DEFINE_POOL, map)?;
-                if let Some(kind) = map.text("type")?.filter(|kind| kind != "dir") {
-                    return Err(misuse(format!(
-                        "define_pool: a map makes pools of type dir; write {kind} pools as XML"
-                    )));
-                }
-                let need = |key: &'static str| {
-                    map.text(key)?.ok_or_else(|| misuse(format!("define_pool: `{key}` is missing")))
-                };
-                let (name, path) = (need("name")?, need("path")?);
-                crate::xml::build::dir_pool(&name, &path).map_err(crate::model::Fault::from)?
-            }
-        };
-        Ok(at(&ctx, || host.define_pool(&xml))?)
-    }
-
     /// A virtual network by name.
     ///
     /// Errors: `no_network`, with a suggestion.

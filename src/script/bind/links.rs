@@ -159,6 +159,10 @@ fn report_map(report: &Report) -> Map {
         ("seconds".into(), seconds(report.took)),
         ("unreachable".into(), seconds(report.silent)),
         ("checked".into(), report.checked.clone().into()),
+        (
+            "notes".into(),
+            report.notes.iter().map(|note| Dynamic::from(note.clone())).collect::<Array>().into(),
+        ),
     ])
 }
 
@@ -251,7 +255,7 @@ pub(super) mod functions {
     /// The host undoes the change by itself, also after a power cut, unless a new SSH connection has found everything
     /// in order. `std/bond` and `std/bridge` know good defaults.
     ///
-    /// Returns `#{changed, seconds, unreachable, checked}`.
+    /// Returns `#{changed, seconds, unreachable, checked, notes}`; `notes` say what works and could be better.
     ///
     /// Errors: `network_owner`, `network_refused`, `network_file`, `network_address_taken`, `network_pending` (exit 4,
     /// nothing touched); `network_undone` (a check failed, everything is as before); `network_lost`.

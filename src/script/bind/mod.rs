@@ -8,6 +8,7 @@
 // `export_module` exports only what is `pub`, and what it generates unwraps what Rhai has checked.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod clone;
 mod cpu;
 mod cpus;
 mod domain;
@@ -19,14 +20,17 @@ mod help;
 mod host;
 mod keys;
 mod links;
+mod marks;
 mod moves;
 mod network;
 mod output;
 mod pool;
+mod pool_map;
 mod shell;
 mod survey;
 mod topology;
 mod views;
+mod volume_data;
 
 use rhai::{
     Array, Dynamic, Engine, ImmutableString, Module, NativeCallContext, exported_manifest, exported_module,
@@ -52,8 +56,29 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
         };
     }
     modules!(
-        error, help, global, flow, output, host, shell, survey, keys, domain, pool, network, links, cpu,
-        moves, topology, views, edit, cpus
+        error,
+        clone,
+        help,
+        global,
+        flow,
+        output,
+        host,
+        shell,
+        survey,
+        keys,
+        domain,
+        pool,
+        pool_map,
+        volume_data,
+        network,
+        links,
+        marks,
+        cpu,
+        cpus,
+        edit,
+        moves,
+        topology,
+        views
     );
 }
 

@@ -30,6 +30,14 @@ fn csv_of(table: &Rows) -> Result<String, Box<dyn std::error::Error>> {
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
+/// An array as a table; an empty one has no rows.
+fn rows_of(value: &Dynamic) -> Outcome<Rows> {
+    if value.as_array_ref().is_ok_and(|rows| rows.is_empty()) {
+        return Ok(Rows::default());
+    }
+    tables::table(value).ok_or_else(|| misuse("table: it takes an array of maps or objects"))
+}
+
 #[export_module(manifest)]
 pub(super) mod functions {
     /// A table of an array of maps or objects, as a value that prints as one.
@@ -42,7 +50,7 @@ pub(super) mod functions {
     /// Example: `table([#{a: 1}, #{a: 2}])`
     #[rhai_fn(name = "table", return_raw)]
     pub fn table(rows: Dynamic) -> Outcome<Table> {
-        tables::table(&rows).ok_or_else(|| misuse("table: it takes an array of maps or objects"))
+        rows_of(&rows)
     }
 
     /// As `table(rows)`, with these columns in this order.
@@ -62,6 +70,19 @@ pub(super) mod functions {
         };
         chosen.rows = all.rows.iter().map(|row| at.iter().map(|at| cell(row, at)).collect()).collect();
         Ok(chosen)
+    }
+
+    /// Writes a value to stdout as a line at the prompt is shown: a table, or what `--output` says.
+    ///
+    /// Errors: `stdout` when it cannot be written.
+    ///
+    /// Example: `show([#{a: 1}, #{a: 2}])`
+    #[rhai_fn(name = "show", return_raw)]
+    pub fn show_value(ctx: NativeCallContext<'_>, value: Dynamic) -> Outcome<()> {
+        match session(&ctx)?.screen().show(&show::data(&value)) {
+            Err(fault) if fault.code != "stdout_closed" => Err(fault.into()),
+            _ => Ok(()),
+        }
     }
 
     /// A value as JSON text.

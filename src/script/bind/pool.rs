@@ -1,10 +1,10 @@
 //! Storage pools and volumes.
 
+use rhai::Dynamic;
 use rhai::plugin::*;
-use rhai::{Dynamic, Map};
 
-use super::super::error::{Outcome, misuse};
-use super::super::options::{Options, keys, size};
+use super::super::error::Outcome;
+use super::super::options::size;
 use super::{ArrayOf, array, at, int};
 use crate::ops::{Host, Pool as OpsPool, Volume as OpsVolume};
 
@@ -194,32 +194,6 @@ pub(super) mod functions {
     #[rhai_fn(name = "volume", return_raw, pure)]
     pub fn volume(pool: &mut Pool, name: &str) -> Outcome<Volume> {
         Ok(pool.volume(name)?)
-    }
-
-    /// Creates a volume.
-    ///
-    /// `size_or_map`: bytes or a text such as `"4GiB"`, for a qcow2 image; or a map of options.
-    ///
-    /// Errors: `storage_vol_exist`, …
-    ///
-    /// Example: `plan(|| host("test:///default").pool("default-pool").create_volume("disk.qcow2", "4GiB"))`
-    #[rhai_fn(name = "create_volume", return_raw, pure)]
-    pub fn create_volume(
-        ctx: NativeCallContext<'_>,
-        pool: &mut Pool,
-        name: &str,
-        size_or_map: Dynamic,
-    ) -> Outcome<Volume> {
-        let (capacity, allocation, format) = match size_or_map.clone().try_cast::<Map>() {
-            None => (size(&size_or_map)?, None, "qcow2".to_owned()),
-            Some(map) => {
-                let map = Options::new(&keys::CREATE_VOLUME, map)?;
-                let capacity = map.size("size")?.ok_or_else(|| misuse("create_volume: `size` is missing"))?;
-                let format = map.text("format")?.unwrap_or_else(|| "qcow2".to_owned());
-                (capacity, map.size("allocation")?, format)
-            }
-        };
-        Ok(at(&ctx, || pool.create_volume(name, capacity, allocation, &format))?)
     }
 
     /// Name.

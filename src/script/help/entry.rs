@@ -144,7 +144,8 @@ fn parameters(data: &FuncMetadata) -> Vec<(String, String)> {
     data.params_info.iter().take(data.num_params).map(|info| parameter(info)).collect()
 }
 
-fn returns(rust: &str) -> String {
+/// What a function returns, by the type that it has in native code; empty where that is nothing, or anything.
+pub(in super::super) fn returns(rust: &str) -> String {
     let inner = ["Outcome<", "RhaiResultOf<", "Result<"].iter().find_map(|outer| {
         let inner = rust.trim().strip_prefix(outer)?.strip_suffix('>')?;
         Some(inner.split_once(", Box<").map_or(inner, |(value, _)| value))

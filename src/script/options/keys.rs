@@ -187,8 +187,60 @@ pub(in crate::script) static DEFINE_POOL: Keys = keys(
     "define_pool",
     &[
         key("name", Holds::Text, "", "its name; needed"),
-        key("path", Holds::Text, "", "the directory on the host; needed"),
-        key("type", Holds::Word(&["dir"]), "\"dir\"", "its kind; others are written as XML"),
+        key(
+            "type",
+            Holds::Text,
+            "\"dir\"",
+            "dir, fs, netfs, logical, disk, iscsi, iscsi-direct, scsi, mpath, rbd, gluster, zfs or vstorage",
+        ),
+        key("path", Holds::Text, "", "where its volumes appear on the host"),
+        key("server", Holds::Value, "", "where it comes from, with a port if need be; of rbd an array"),
+        key(
+            "source",
+            Holds::Text,
+            "",
+            "what is taken: the exported directory, device, volume group, iSCSI target, ceph pool, gluster volume",
+        ),
+        key("dir", Holds::Text, "", "the directory within a gluster volume"),
+        key(
+            "devices",
+            Holds::Value,
+            "",
+            "an array of the disks that build() makes a volume group or zpool of",
+        ),
+        key("format", Holds::Text, "", "the file system, or the kind of partition table; of netfs \"nfs\""),
+        key("version", Holds::Text, "", "the version of NFS, for instance \"4.2\""),
+        key("initiator", Holds::Text, "", "the name by which an iSCSI server knows the host"),
+        key("auth", Holds::Value, "", "#{user, secret}: the account, and the usage name of a libvirt secret"),
+        key("fc_host", Holds::Value, "", "#{wwnn, wwpn} of a Fibre Channel port"),
+        key("mode", Holds::Count, "", "permissions of the directory, for instance 0o711"),
+        key(
+            "owner",
+            Holds::Value,
+            "",
+            "number of the owner of directory and new volumes; -1 leaves it alone",
+        ),
+        key("group", Holds::Value, "", "number of the group, likewise"),
+    ],
+);
+
+/// The secret of `define_pool`.
+pub(in crate::script) static POOL_AUTH: Keys = keys(
+    "auth",
+    "define_pool",
+    &[
+        key("user", Holds::Text, "", "the account; needed"),
+        key("secret", Holds::Text, "", "the usage name of a libvirt secret; needed"),
+    ],
+);
+
+/// The port of `define_pool`.
+pub(in crate::script) static FC_HOST: Keys = keys(
+    "fc_host",
+    "define_pool",
+    &[
+        key("wwnn", Holds::Text, "", "world-wide name of the node; needed"),
+        key("wwpn", Holds::Text, "", "world-wide name of the port; needed"),
     ],
 );
 
@@ -254,9 +306,119 @@ pub(in crate::script) static CREATE_VOLUME: Keys = keys(
     "Pool",
     "create_volume",
     &[
-        key("size", Holds::Size, "", "what the guest sees; needed"),
+        key("size", Holds::Size, "", "what the guest sees; needed, unless there is a backing file"),
         key("format", Holds::Word(&["qcow2", "raw"]), "\"qcow2\"", "the format of the image"),
         key("allocation", Holds::Size, "0", "what is taken at once"),
+        key(
+            "preallocation",
+            Holds::Word(&["off", "metadata", "full"]),
+            "\"off\"",
+            "metadata: the tables of a qcow2 image; full: all of it",
+        ),
+        key(
+            "backing",
+            Holds::Text,
+            "",
+            "the image below, by its path on the host: the new one keeps what differs",
+        ),
+        key("backing_format", Holds::Text, "\"qcow2\"", "the format of the image below"),
+        key("mode", Holds::Count, "0o600", "permissions"),
+        key("owner", Holds::Count, "", "number of the owner; left out, the pool's"),
+        key("group", Holds::Count, "", "number of the group, likewise"),
+    ],
+);
+
+const RATE: Key = key("rate", Holds::Size, "", "at most so much per second, for instance \"50MiB\"");
+const CHECKSUM: Key = flag("checksum", "read both ends again and compare them by SHA-256");
+
+pub(in crate::script) static CLONE: Keys = keys(
+    "Domain",
+    "clone_to",
+    &[
+        key("on", Holds::Value, "", "its Host, or the name; left out, the same host"),
+        key(
+            "disks",
+            Holds::Word(&["full", "linked", "reflink"]),
+            "\"full\"",
+            "full: copied; linked: on top of the original's, which must not be written to any more; reflink: copied, \
+             sharing blocks",
+        ),
+        flag("start", "start it"),
+    ],
+);
+
+pub(in crate::script) static CREATE: Keys = keys(
+    "Host",
+    "create",
+    &[
+        key("name", Holds::Text, "", "its name; needed"),
+        key("memory", Holds::Size, "\"2GiB\"", "its memory"),
+        key("vcpus", Holds::Count, "2", "virtual processors"),
+        key("disks", Holds::Value, "", "an array of sizes, or of #{pool, size, image, volume}; needed"),
+        key(
+            "nics",
+            Holds::Value,
+            "[]",
+            "an array of libvirt networks by name, or of #{network} or #{bridge}",
+        ),
+        key("pool", Holds::Text, "\"default\"", "the pool of disks that name none"),
+        key("iso", Holds::Text, "", "an installer's image: its path on the host"),
+        key(
+            "cloud_init",
+            Holds::Value,
+            "",
+            "what cloud-config holds, as a map; or the whole text of user-data",
+        ),
+        flag("uefi", "boot by UEFI"),
+        key("cpu", Holds::Text, "", "a CPU model; left out, under KVM all of the host's that can migrate"),
+        key("type", Holds::Word(&["kvm", "qemu"]), "", "left out, kvm where the host has it"),
+        key("start", Holds::Flag, "true", "start it"),
+    ],
+);
+
+/// A disk of `create`.
+pub(in crate::script) static CREATE_DISK: Keys = keys(
+    "disk",
+    "create",
+    &[
+        key("pool", Holds::Text, "", "its pool; left out, that of the machine"),
+        key("size", Holds::Size, "", "its size; with an image, what it grows to"),
+        key("image", Holds::Text, "", "the volume that it begins as a copy of"),
+        key("volume", Holds::Text, "", "the volume that it is"),
+    ],
+);
+
+/// A network card of `create`.
+pub(in crate::script) static CREATE_NIC: Keys = keys(
+    "nic",
+    "create",
+    &[
+        key("network", Holds::Text, "", "one of libvirt's networks"),
+        key("bridge", Holds::Text, "", "a bridge of the host"),
+    ],
+);
+
+pub(in crate::script) static POOL_UPLOAD: Keys = keys(
+    "Pool",
+    "upload",
+    &[
+        RATE,
+        CHECKSUM,
+        key("convert", Holds::Word(&["qcow2", "raw"]), "", "the format that it is to have there"),
+    ],
+);
+
+pub(in crate::script) static VOLUME_UPLOAD: Keys = keys("Volume", "upload", &[RATE]);
+pub(in crate::script) static VOLUME_DOWNLOAD: Keys = keys("Volume", "download", &[RATE, CHECKSUM]);
+
+pub(in crate::script) static VOLUME_CLONE: Keys = keys(
+    "Volume",
+    "clone_to",
+    &[
+        key("pool", Holds::Value, "", "the Pool that it goes to, on whichever host; left out, its own"),
+        key("format", Holds::Word(&["qcow2", "raw"]), "", "another format, on the same host"),
+        flag("reflink", "share the blocks until they are written, where the file system can"),
+        RATE,
     ],
 );
 
@@ -417,6 +579,15 @@ pub(in crate::script) static FAIL: Keys = keys(
     ],
 );
 
+pub(in crate::script) static PAR: Keys = keys(
+    "",
+    "par",
+    &[
+        key("parallel", Holds::Count, "16", "how many at a time"),
+        key("stop_on_error", Holds::Flag, "false", "begin no further one after the first error"),
+    ],
+);
+
 /// All of them. Options that are not here are known to nobody.
 pub(in crate::script) static ALL: &[&Keys] = &[
     &MIGRATE,
@@ -428,6 +599,8 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &UNDEFINE,
     &DOMAINS,
     &DEFINE_POOL,
+    &POOL_AUTH,
+    &FC_HOST,
     &DOMAIN_CAPABILITIES,
     &CPU_OFFER,
     &CPU_USABLE,
@@ -441,10 +614,19 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &CONSOLE,
     &SCREENSHOT,
     &CREATE_VOLUME,
+    &CLONE,
+    &CREATE,
+    &CREATE_DISK,
+    &CREATE_NIC,
+    &POOL_UPLOAD,
+    &VOLUME_UPLOAD,
+    &VOLUME_DOWNLOAD,
+    &VOLUME_CLONE,
     &RUN,
     &WRITE,
     &UPLOAD,
     &FAIL,
+    &PAR,
     &DEFINE_NETWORK,
     &INTRODUCE,
     &OWN_KEY,

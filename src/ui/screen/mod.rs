@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(super) use guard::Guard;
 pub use guard::restore;
 
-use super::{Format, Term, output, top};
+use super::{Shown, Term, output, top};
 use crate::model::screen::Wire;
 use crate::model::{Cancel, Data, Fault, NoScreen, Progress, Screen, Watched};
 
@@ -19,14 +19,14 @@ use crate::model::{Cancel, Data, Fault, NoScreen, Progress, Screen, Watched};
 #[derive(Debug, Clone)]
 pub struct Live {
     term: Term,
-    format: Format,
+    format: Shown,
     cancel: Cancel,
     progress: Arc<dyn Progress>,
 }
 
 impl Live {
     /// A screen that is left when `cancel` says so.
-    pub fn new(term: Term, format: Format, cancel: Cancel, progress: Arc<dyn Progress>) -> Self {
+    pub fn new(term: Term, format: Shown, cancel: Cancel, progress: Arc<dyn Progress>) -> Self {
         Self { term, format, cancel, progress }
     }
 
@@ -49,13 +49,17 @@ impl Live {
     }
 
     pub(super) fn text(&self, data: &Data) -> Result<String, Fault> {
-        output::render(data, self.format, &self.now())
+        output::render(data, self.format.get(), &self.now())
     }
 }
 
 impl Screen for Live {
     fn is_live(&self) -> bool {
         self.term.interactive && self.term.stdout.tty && self.term.live
+    }
+
+    fn show(&self, data: &Data) -> Result<(), Fault> {
+        self.progress.print(&self.text(data)?)
     }
 
     fn watch(&self, every: Duration, next: &mut dyn FnMut() -> Option<Data>) -> Result<(), Fault> {

@@ -4,6 +4,7 @@ mod faults;
 mod guests;
 mod refusals;
 mod setup;
+mod ways;
 
 use std::process::Command;
 use std::time::Duration;
@@ -27,6 +28,11 @@ const CARDS: [&str; 4] = ["--slave", "enp2s0", "--slave", "enp3s0"];
 /// One node of the article's kind.
 fn node() -> VmLab {
     VmLab::up(&[Node::new(NODE)])
+}
+
+/// The same, its network owned by netplan.
+fn netplan_node() -> VmLab {
+    VmLab::up(&[Node::new(NODE).netplan()])
 }
 
 fn kvmsh(lab: &VmLab, args: &[&str]) -> Command {

@@ -28,14 +28,15 @@ check_name() {
         die "'$1' is not a name the lab can use" "Letters, digits, '.', '_' and '-', at most 63."
 }
 
-# Sets START to the start time of process $1 in clock ticks since boot; fails for one that is gone or a zombie.
+# Sets START to the start time of process $1 in clock ticks since boot; fails for one that is gone or a zombie. One whose
+# first thread has ended while others are still ending holds its files and devices, so it is not gone.
 # The command name (field 2) may hold blanks and brackets, so fields are counted after the last ')'.
 process_start() {
     local stat
     { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     local fields
     read -ra fields <<<"${stat##*) }"
-    [[ ${fields[0]} != [ZX] ]] || return 1
+    [[ ${fields[0]} != [ZX] ]] || ((fields[17] > 1)) || return 1
     START=${fields[19]}
 }
 

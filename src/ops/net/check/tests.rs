@@ -156,3 +156,18 @@ fn what_the_host_lacks_is_named_with_its_package() {
     }
     assert_eq!(of_host(&look(), Owner::Netplan, &links), []);
 }
+
+#[test]
+fn netplan_files_of_other_programs_are_not_overruled_in_silence() {
+    let text = "network:\n  ethernets:\n    enp2s0: {dhcp4: true}\n";
+    let mut look = look();
+    look.netplan_elsewhere.insert("/run/netplan/enp2s0.yaml".into(), text.into());
+    let problems = |look: &Look, link: &str| of_files_elsewhere(look, &[link.to_owned()]);
+    assert_eq!(problems(&look, "enp3s0"), []);
+    let found = problems(&look, "enp2s0");
+    assert!(found[0].text.contains("/run/netplan/enp2s0.yaml configures enp2s0 as well"), "{found:?}");
+    assert!(!found[0].forcible);
+    // The same name in /etc takes its place.
+    look.netplan.insert("/etc/netplan/enp2s0.yaml".into(), text.into());
+    assert_eq!(problems(&look, "enp2s0"), []);
+}

@@ -143,3 +143,39 @@ fn netplan_makes_anew_what_networkd_would_not_change() {
     let new = work.edits.iter().filter(|edit| edit.before.is_none()).map(|edit| edit.mode.as_str());
     assert_eq!(new.collect::<Vec<_>>(), ["600", "600"]);
 }
+
+#[test]
+fn a_bond_takes_over_the_jumbo_frames_of_the_card_with_the_address() {
+    let mtu = |look: &Look, links: &[Link]| with_mtu(look, links)[0].mtu();
+    let mut look = look();
+    look.links[0].mtu = 9000;
+    look.links[1].mtu = 1500;
+    assert_eq!(mtu(&look, &links()), Some(9000));
+    // Set up, the card has no address any more; the answer must be the same.
+    look.addresses[0].link = "br0".into();
+    for slave in &mut look.links {
+        (slave.mtu, slave.master) = (9000, Some("bond0".into()));
+    }
+    assert_eq!(mtu(&look, &links()), Some(9000));
+    let mut wanted = links();
+    if let Link::Bond(bond) = &mut wanted[0] {
+        bond.mtu = Some(1500);
+    }
+    assert_eq!(mtu(&look, &wanted), Some(1500));
+    look.links[0].mtu = 1500;
+    assert_eq!(mtu(&look, &links()), None);
+}
+
+#[test]
+fn a_bond_that_nobody_speaks_lacp_with_is_told() {
+    let mut look = look();
+    let expect = Expect { bonds: vec![("bond0".into(), "802.3ad".into())], ..Expect::default() };
+    for (partner, told) in [(None, 0), (Some("00:00:00:00:00:00"), 1), (Some("02:00:00:00:00:00"), 0)] {
+        look.links[0] = LinkState {
+            name: "bond0".into(),
+            lacp_partner: partner.map(str::to_owned),
+            ..LinkState::default()
+        };
+        assert_eq!(expect.notes(&look).len(), told, "{partner:?}");
+    }
+}

@@ -43,7 +43,11 @@ fn hostile_and_odd_input_is_refused_with_its_reason_and_nothing_is_touched() {
         (r#"bridge::setup(h, #{ ports: ["enp2s0"], address: "none" })"#, "would have no address"),
         (r#"bridge::setup(h, #{ ports: ["enp2s0"], vlan: 5000, address: "none" })"#, "no VLAN 5000"),
         (r#"bridge::setup(h, #{ ports: ["enp2s0"], mtu: 70000 })"#, "is none"),
-        (r#"bridge::setup(h, #{ ports: ["enp2s0"], address: "10.88.0.1/24" })"#, "how this host is reached"),
+        (r#"bridge::setup(h, #{ ports: ["enp2s0"], address: "10.88.0.1/24" })"#, "br0 would have none"),
+        (
+            r#"bridge::setup(h, #{ ports: ["enp2s0"], address: "10.88.0.1/24", gateway: "10.88.0.254" })"#,
+            "how this host is reached",
+        ),
         (
             r#"bridge::setup(h, #{ ports: ["enp3s0"], address: "10.88.0.1/24" })"#,
             "another machine has the address 10.88.0.1",

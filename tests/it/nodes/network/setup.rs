@@ -75,7 +75,7 @@ fn from_one_card_to_bond_and_bridge_and_back_with_ifupdown() {
 
 #[test]
 fn from_one_card_to_bond_and_bridge_and_back_with_netplan() {
-    whole_way(&VmLab::up(&[Node::new(NODE).netplan()]), "br0 has a link");
+    whole_way(&netplan_node(), "br0 has a link");
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! Leases and cordons on real hosts: who changes a host is told to others, and ends with its holder.
+
+use std::time::Duration;
+
+use crate::lab::{Lab, wait_until};
+use crate::scene::{LONG, active, evacuate, journal, kvmsh, pair, run_code};
+
+/// Changes h2-a, and goes on for as long as it is let.
+const HOLD: &str = r#"host("h2-a").run("true"); print("holds"); sleep(100)"#;
+
+fn change(lab: &Lab, options: &[&str], host: &str) -> crate::lab::Output {
+    let code = format!(r#"host("{host}").run("date >/root/mark")"#);
+    lab.run(kvmsh(lab, &[options, &["-c", &code]].concat()), LONG)
+}
+
+/// The lease file as the host has it; empty where there is none.
+fn lease(lab: &Lab, host: &str) -> String {
+    let mut cat = lab.on_host(host, "sh");
+    cat.args(["-c", "cat /run/kvmsh/lease 2>/dev/null; true"]);
+    lab.run(cat, LONG).stdout
+}
+
+fn on(lab: &Lab, host: &str, line: &str) {
+    let mut sh = lab.on_host(host, "sh");
+    sh.args(["-c", line]);
+    lab.run(sh, LONG).ends(0);
+}
+
+#[test]
+fn the_second_operator_is_told_who_and_since_when_and_a_dead_holder_holds_nothing() {
+    let lab = pair();
+    let holder = lab.spawn(kvmsh(&lab, &["-c", HOLD]));
+    wait_until(LONG, "the first run to hold", || holder.stdout().contains("holds"));
+    assert!(lease(&lab, "h2-a").contains("purpose=-c\n"), "{}", lease(&lab, "h2-a"));
+
+    let before = journal(&lab);
+    let refused = change(&lab, &[], "h2-a");
+    refused.ends(4).says(&[
+        "error[lease_held]: h2-a is being changed by ",
+        "@controller since ",
+        " since ",
+        " s ago): -c",
+        "--wait",
+    ]);
+    assert_eq!(journal(&lab), before, "nothing is begun without the lease");
+    // Other hosts, plans and looks are nobody's business.
+    change(&lab, &[], "h2-b").ends(0);
+    change(&lab, &["--plan"], "h2-a").ends(6);
+    let seen = run_code(&lab, r#"host("h2-a").marks.lease.purpose"#);
+    seen.ends(0).prints(&["-c"]);
+    lab.run(kvmsh(&lab, &["hosts"]), LONG).ends(0).prints(&["@controller since "]);
+
+    // Killed without a word: whoever can see that it is dead need not wait.
+    holder.signal("KILL");
+    let ended = holder.wait(LONG);
+    assert_eq!(ended.code(), 137);
+    change(&lab, &[], "h2-a").ends(0).says(&["took over the lease on h2-a of "]);
+    assert_eq!(lease(&lab, "h2-a"), "", "a lease is given back at the end");
+
+    // From another controller a lease of a dead holder is seen to end by the host's own time.
+    let foreign = "run=feed ttl=3 taken=$now renewed=$now boot=$(cat /proc/sys/kernel/random/boot_id) holder=eva@other \
+                   purpose=night.rhai process=elsewhere";
+    let write = format!(
+        "now=$(cut -d. -f1 /proc/uptime); for pair in {foreign}; do echo \"$pair\"; done >/run/kvmsh/lease"
+    );
+    on(&lab, "h2-a", &write);
+    change(&lab, &[], "h2-a").ends(4).says(&["eva@other", "night.rhai"]);
+    change(&lab, &["--wait", "60s"], "h2-a").ends(0).says(&["took over the lease on h2-a of eva@other"]);
+    // One that was written before the host was booted counts no more.
+    on(&lab, "h2-a", &write.replace("boot=$(cat /proc/sys/kernel/random/boot_id)", "boot=another"));
+    change(&lab, &[], "h2-a").ends(0);
+    // Garbage in its place is no lease.
+    on(&lab, "h2-a", "head -c 300 /dev/urandom >/run/kvmsh/lease");
+    change(&lab, &[], "h2-a").ends(0);
+}
+
+#[test]
+fn of_many_that_begin_at_once_one_changes_the_host_at_a_time() {
+    let lab = Lab::up(&["h2-a"]);
+    let code = r#"let h = host("h2-a");
+        h.run("set -C; echo x >/root/only");
+        h.run("sleep 0.2; rm /root/only")"#;
+    let all: Vec<_> = (0..6).map(|_| lab.spawn(kvmsh(&lab, &["--wait", "100s", "-c", code]))).collect();
+    for one in all {
+        one.wait(LONG).ends(0);
+    }
+    let all: Vec<_> = (0..4).map(|_| lab.spawn(kvmsh(&lab, &["-c", HOLD]))).collect();
+    wait_until(LONG, "one to hold, and the others to be refused", || {
+        let (holding, refused) = (
+            all.iter().filter(|one| one.stdout().contains("holds")).count(),
+            all.iter().filter(|one| one.stderr().contains("lease_held")).count(),
+        );
+        assert!(holding <= 1, "{holding} hold the lease");
+        (holding, refused) == (1, 3)
+    });
+    for one in all {
+        one.signal("TERM");
+        let ended = one.wait(LONG);
+        assert!(matches!(ended.code(), 4 | 130 | 143), "{ended}");
+        ended.within(Duration::from_secs(100));
+    }
+    assert_eq!(lease(&lab, "h2-a"), "");
+}
+
+#[test]
+fn nobody_is_placed_on_a_cordoned_host() {
+    let lab = Lab::up(&["h2-a", "h2-b", "h2-c"]);
+    let web = lab.guest("h2-a", "web1").start();
+    lab.guest("h2-a", "old").off().start();
+    web.wait_boot();
+    let code = r#"let h = host("h2-b"); print(h.cordon("new disks")); print(h.cordon("new disks")); print(h.cordoned)"#;
+    run_code(&lab, code).ends(0).prints(&["true\nfalse\ntrue\n"]);
+    assert_eq!(journal(&lab).matches(r#""action":"cordon""#).count(), 2);
+    lab.run(kvmsh(&lab, &["hosts"]), LONG).ends(0).prints(&["new disks; by "]);
+    let refused = run_code(&lab, r#"host("h2-a").domain("web1").migrate("h2-b")"#);
+    refused.ends(4).says(&["h2-b is cordoned: new disks; by ", r#"host("h2-b").uncordon()"#]);
+    evacuate(&lab, &[], &[]).ends(0);
+    assert_eq!((active(&lab, "h2-b").len(), active(&lab, "h2-c")), (0, vec!["web1".to_owned()]));
+    // It is in no plan once it is there.
+    lab.run(kvmsh(&lab, &["--plan", "-c", r#"host("h2-b").cordon("new disks")"#]), LONG).ends(0);
+    lab.run(kvmsh(&lab, &["--plan", "-c", r#"host("h2-b").uncordon()"#]), LONG).ends(6);
+    run_code(&lab, r#"let h = host("h2-b"); print(h.uncordon()); print(h.uncordon()); print(h.cordoned)"#)
+        .ends(0)
+        .prints(&["true\nfalse\nfalse\n"]);
+    for host in ["h2-a", "h2-b", "h2-c"] {
+        assert_eq!(lease(&lab, host), "", "{host}");
+    }
+}

@@ -1,0 +1,262 @@
+//! The scripts that people run at night, on real hosts: each where all goes well, and where something does not.
+
+use std::time::Duration;
+
+use crate::lab::{Lab, Output, wait_until};
+use crate::scene::{LONG, kvmsh, pair, run_code, script};
+
+fn run(lab: &Lab, options: &[&str], name: &str, args: &[&str]) -> Output {
+    let mut kvmsh = kvmsh(lab, options);
+    kvmsh.arg(script(name)).args(args);
+    lab.run(kvmsh, LONG)
+}
+
+/// Every file of the hosts that kvmsh could have written, with its contents, and the daemons' state.
+fn everything(lab: &Lab) -> String {
+    let mut all = lab.state();
+    for host in ["h2-a", "h2-b"] {
+        let mut sums = lab.on_host(host, "sh");
+        sums.args(["-c", FILES]);
+        let output = lab.run(sums, LONG);
+        output.ends(0);
+        all += &format!("{host}\n{}\n", output.stdout);
+    }
+    all
+}
+
+const FILES: &str = "cd / && find etc root run/kvmsh var/lib/kvmsh var/lib/libvirt/images var/lib/libvirt/qemu srv -xdev \
+    \\( -name '*.log' -o -name '*.pid' -o -type s -o -path '*/console/*' \\) -prune -o -type f -print 2>/dev/null | \
+    grep -v 'libvirt/qemu/\\(domain-\\|.*monitor\\|ram\\)' | sort | xargs -r sha256sum 2>/dev/null; ls -d /run/kvmsh 2>/dev/null; true";
+
+#[test]
+fn no_script_changes_anything_while_it_plans() {
+    let lab = pair();
+    let off = lab.guest("h2-a", "old").off().start();
+    let before = everything(&lab);
+    assert!(before.contains("old") && before.contains("etc/hosts"), "{before}");
+    let plans: &[(&str, &[&str], &[i32])] = &[
+        ("evacuate.rhai", &["h2-a"], &[6]),
+        ("backup.rhai", &["h2-a", "--to", "/root/backup"], &[6]),
+        ("snapshot-rotate.rhai", &["h2-a"], &[6]),
+        ("clone.rhai", &["old", "copy"], &[6]),
+        ("bench-storage.rhai", &["shared", "h2-a"], &[6]),
+        ("tune-cpu.rhai", &["old", "--model", "qemu64"], &[0, 1, 4, 6]),
+        ("cpu-report.rhai", &["h2-a", "h2-b"], &[0, 5]),
+        // The lab has no NFS.
+        ("setup-storage.rhai", &["h2-b", "--server", "h2-a"], &[1, 4, 6]),
+        ("health.rhai", &[], &[0, 5]),
+        ("inventory.rhai", &[], &[0]),
+        ("prepare-hosts.rhai", &["h2-a", "h2-b"], &[4, 5, 6]),
+        // The lab's network is no interface file's: there is nothing to plan, and nothing is changed either.
+        ("setup-network.rhai", &["h2-a", "--port", "eth0"], &[1, 4, 6]),
+    ];
+    for (name, args, codes) in plans {
+        let plan = run(&lab, &["--plan"], name, args);
+        assert!(codes.contains(&plan.code()), "{name}: {plan}");
+        assert_eq!(everything(&lab), before, "{name}");
+    }
+    let mut known: Vec<_> = plans.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    let mut there: Vec<_> = std::fs::read_dir(script(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".rhai"))
+        .collect();
+    known.sort();
+    there.sort();
+    assert_eq!(known, there, "every script is planned here");
+    for name in known {
+        let help = run(&lab, &[], &name, &["--help"]);
+        help.ends(0).prints(&["usage: kvmsh ", "--help"]);
+        run(&lab, &[], &name, &["--no-such-option"]).ends(2);
+    }
+    assert_eq!(off.ticks().boots, 0);
+}
+
+#[test]
+fn health_tells_what_is_not_as_it_should_be() {
+    let lab = pair();
+    // Both hosts have the same pool, which this machine's disk may have filled.
+    let well = ["--pool-warn", "101", "--pool-bad", "101"];
+    run(&lab, &["-q"], "health.rhai", &well).ends(0);
+    lab.guest("h2-b", "down").off().start();
+    lab.virsh("h2-b", &["autostart", "down"]);
+    run_code(&lab, r#"host("h2-a").cordon("new disks")"#).ends(0);
+    let sick = run(&lab, &["-q"], "health.rhai", &well);
+    sick.ends(5).prints(&[
+        "guest down",
+        "is shut off, and should start with the host",
+        "cordon",
+        "new disks",
+    ]);
+    let line = run(&lab, &[], "health.rhai", &[&well[..], &["--monitoring"]].concat());
+    line.ends(2).prints(&["CRITICAL - 2 hosts, 1 bad, 1 warnings: h2-b guest down is shut off"]);
+    lab.stop("h2-b", "libvirtd", "KILL");
+    let dead = run(&lab, &["-o", "json"], "health.rhai", &[&well[..], &["h2-b"]].concat());
+    dead.ends(5).prints(&["libvirt"]);
+}
+
+#[test]
+fn the_inventory_lists_everything_and_names_who_did_not_answer() {
+    let lab = pair();
+    lab.guest("h2-a", "web1").off().start();
+    run(&lab, &[], "inventory.rhai", &[]).ends(0).prints(&["h2-a", "h2-b", "web1", "shared"]);
+    let markdown = run(&lab, &[], "inventory.rhai", &["--format", "markdown"]);
+    markdown.ends(0).prints(&["## Guests\n\n| host | guest |", "| h2-a | web1 | shut off |"]);
+    let json = run(&lab, &[], "inventory.rhai", &["--format", "json", "h2-a"]);
+    let json: serde_json::Value = serde_json::from_str(&json.ends(0).stdout).unwrap();
+    assert_eq!(
+        (json["hosts"].as_array().map(Vec::len), &json["guests"][0]["guest"]),
+        (Some(1), &"web1".into())
+    );
+    run(&lab, &[], "inventory.rhai", &["--format", "pdf"]).ends(2);
+    lab.stop("h2-b", "libvirtd", "KILL");
+    run(&lab, &[], "inventory.rhai", &[]).ends(5).prints(&["h2-a", "libvirt_unreachable"]);
+}
+
+#[test]
+fn snapshots_come_and_go_and_strangers_stay() {
+    let lab = Lab::up(&["h2-a"]);
+    lab.guest("h2-a", "old").off().start();
+    lab.virsh("h2-a", &["snapshot-create-as", "old", "auto-mine"]);
+    for round in 0..3 {
+        if round > 0 {
+            // Names have the second.
+            std::thread::sleep(Duration::from_millis(1100));
+        }
+        run(&lab, &[], "snapshot-rotate.rhai", &["h2-a", "--keep", "2"]).ends(0).prints(&["old: made auto-"]);
+    }
+    let names = lab.virsh("h2-a", &["snapshot-list", "old", "--name"]);
+    let names: Vec<_> = names.split_whitespace().collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names.contains(&"auto-mine"), "{names:?}");
+    run(&lab, &[], "snapshot-rotate.rhai", &["h2-a", "--guest", "nobody"])
+        .ends(4)
+        .says(&["error[no_domain]"]);
+    // A guest whose disk is gone fails, and the others are done.
+    lab.guest("h2-a", "broken").off().start();
+    std::fs::remove_file(lab.shared().join("broken.qcow2")).unwrap();
+    let partial = run(&lab, &[], "snapshot-rotate.rhai", &["h2-a", "--keep", "9"]);
+    partial.ends(5).prints(&["old: made auto-"]).says(&["error: broken: "]);
+}
+
+#[test]
+fn backups_of_guests_are_verified_kept_and_leave_nothing_half_done() {
+    let lab = Lab::up(&["h2-a"]);
+    let web = lab.guest("h2-a", "web1").start();
+    lab.guest("h2-a", "old").off().start();
+    web.wait_boot();
+    let backup = |options: &[&str], args: &[&str]| {
+        run(
+            &lab,
+            options,
+            "backup.rhai",
+            &[&["h2-a", "--to", "/root/backup", "--verify", "2"][..], args].concat(),
+        )
+    };
+    let list = |pattern: &str| {
+        let mut ls = lab.on_host("h2-a", "sh");
+        ls.args(["-c", &format!("cd /root/backup && ls -d {pattern} 2>/dev/null; true")]);
+        lab.run(ls, LONG).stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let state = lab.state();
+    let first = backup(&[], &[]);
+    first.ends(0).prints(&["web1: /root/backup/web1/", "old: /root/backup/old/"]);
+    assert_eq!(lab.state(), state, "the test restore leaves nothing behind");
+    assert_eq!(list("*/*/domain.xml").len(), 2);
+    assert_eq!(list("*/*/v*").len(), 2, "{:?}", list("*/*/*"));
+    std::thread::sleep(Duration::from_millis(1100));
+    backup(&["-q"], &["--keep", "1", "--guest", "old"]).ends(0);
+    assert_eq!(list("old/*").len(), 1);
+
+    // A copy that does not start is no reason to delete one that does.
+    let kept = list("old/*");
+    let spoil =
+        "for dir in /root/backup/old/*/; do sed -i 's/<memory/<memory unknown/' \"$dir/domain.xml\"; done";
+    let mut sh = lab.on_host("h2-a", "sh");
+    sh.args(["-c", spoil]);
+    lab.run(sh, LONG).ends(0);
+    let code = format!(
+        r#"import "std/backup" as backup; backup::verify(host("h2-a"), "/root/backup/{}", 1)"#,
+        kept[0]
+    );
+    run_code(&lab, &code).ends(1).says(&["error[not_restorable]", "cannot be relied on"]);
+    assert_eq!(lab.state(), state);
+    // A disk that cannot be read fails that guest alone, and what is not whole goes.
+    std::fs::remove_file(lab.shared().join("old.qcow2")).unwrap();
+    let partial = backup(&[], &[]);
+    partial.ends(5).prints(&["web1: /root/backup/web1/"]).says(&["error: old: "]);
+    assert_eq!(list("old/*"), kept);
+    backup(&[], &["--guest", "nobody"]).ends(4);
+    run(&lab, &[], "backup.rhai", &["h2-a"]).ends(2);
+}
+
+#[test]
+fn a_signal_at_any_moment_leaves_a_true_exit_code_a_valid_journal_and_no_lease() {
+    let rounds =
+        std::env::var("KVMSH_SIGNAL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20u64);
+    let lab = Lab::up(&["h2-a"]);
+    let code = r#"let h = host("h2-a");
+        for n in 0..3 { finally(|| h.run("echo x >/root/half; sleep 0.02"), || h.run("rm -f /root/half")); }"#;
+    let mut ends = std::collections::BTreeMap::<i32, u32>::new();
+    // A sequence that covers the run evenly, and is the same each time.
+    let whole = {
+        let began = std::time::Instant::now();
+        run_code(&lab, code).ends(0);
+        u64::try_from(began.elapsed().as_millis()).unwrap()
+    };
+    for round in 0..rounds {
+        let child = lab.spawn(kvmsh(&lab, &["-c", code]));
+        std::thread::sleep(Duration::from_millis((round * 619) % 1000 * whole * 11 / 10 / 1000));
+        child.signal(["TERM", "INT", "HUP"][(round % 3) as usize]);
+        let ended = child.wait(LONG);
+        ended.within(Duration::from_secs(60));
+        let code = ended.code();
+        // Ended by the signal itself only before kvmsh could listen for it: nothing was begun then.
+        assert!([0, 130, 143, 129].contains(&code), "{ended}");
+        *ends.entry(code).or_default() += 1;
+        let mut look = lab.on_host("h2-a", "sh");
+        look.args(["-c", "cat /run/kvmsh/lease /root/half 2>/dev/null; true"]);
+        assert_eq!(lab.run(look, LONG).stdout, "", "round {round}: {ended}");
+    }
+    let text = std::fs::read_to_string(lab.scratch().join("state/kvmsh/journal.ndjson")).unwrap();
+    let mut open = std::collections::HashMap::<String, i64>::new();
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        let step = match line["phase"].as_str().unwrap() {
+            "begin" | "run_begin" => 1,
+            _ => -1,
+        };
+        *open.entry(format!("{}{}", line["run"], line["change"])).or_default() += step;
+    }
+    assert!(open.values().all(|count| *count == 0), "{open:?}");
+    assert!(ends.len() > 1, "the signals came at no moment that matters: {ends:?}");
+    run_code(&lab, code).ends(0);
+}
+
+#[test]
+fn a_script_that_was_killed_goes_on_where_it_stopped() {
+    let lab = Lab::up(&["h2-a"]);
+    let path = lab.scratch().join("steps.rhai");
+    let text = r#"let h = host("h2-a");
+        let first = once("first", || { h.run("echo one >>/root/steps"); #{ n: 7 } });
+        once("second", || { h.run("echo two >>/root/steps"); });
+        if !h.exists("/root/go") { print("waits"); sleep(100); }
+        print(`went on with ${first.n}`);"#;
+    std::fs::write(&path, text).unwrap();
+    let start = |options: &[&str]| {
+        let mut kvmsh = kvmsh(&lab, options);
+        kvmsh.arg(&path);
+        kvmsh
+    };
+    let child = lab.spawn(start(&[]));
+    wait_until(LONG, "both steps", || child.stdout().contains("waits"));
+    child.signal("KILL");
+    child.wait(LONG);
+    let steps = || run_code(&lab, r#"host("h2-a").read("/root/steps").split("\n").len() - 1"#).stdout;
+    run_code(&lab, r#"host("h2-a").run("touch /root/go")"#).ends(0);
+    lab.run(start(&[]), LONG).ends(0).prints(&["went on with 7"]).says(&["first: done by an earlier run"]);
+    assert_eq!(steps().trim(), "2");
+    // It came to its end: the next time everything is done again.
+    lab.run(start(&[]), LONG).ends(0);
+    assert_eq!(steps().trim(), "4");
+}

@@ -1,0 +1,7 @@
+//! Pools and volumes, described in maps.
+
+mod bench;
+mod clones;
+mod machines;
+mod pools;
+mod volumes;

@@ -1,0 +1,285 @@
+//! What cron may rely on: locks, windows, deadlines, the journal; nothing is asked, and nothing hangs.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::scene::Alone;
+
+/// Something that changes the test driver's host.
+const CHANGE: &str = "host(`test:///default`).domain(`test`).suspend()";
+
+/// A kvmsh that works on; killed when dropped.
+struct Working(std::process::Child);
+
+impl Working {
+    fn begin(alone: &Alone, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvmsh"));
+        command.args(args).current_dir(alone.dir()).env_clear().env("HOME", alone.dir());
+        command.env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn one_run_at_a_time_under_a_lock_which_dies_with_its_holder() {
+    let alone = Alone::new();
+    alone.write("night.rhai", "host(`test:///default`).write(args[0], `x`); sleep(60)\n");
+    let mark = alone.dir().join("mark");
+    let first = Working::begin(&alone, &["--lock", "nightly", "night.rhai", mark.to_str().unwrap()]);
+    wait_for("the first run to begin", || mark.exists());
+    let second = alone.run(&["--lock", "nightly", "-c", "print(1)"]);
+    second.ends(4).says(&[
+        "error[locked]: the lock nightly is held by process ",
+        ", night.rhai, since ",
+        "--wait",
+    ]);
+    assert_eq!(second.stdout, "");
+    alone.run(&["--lock", "weekly", "-c", "1"]).ends(0);
+    let waited = alone.run(&["--lock", "nightly", "--wait", "1s", "-c", "1"]);
+    waited.ends(4).within(Duration::from_secs(15));
+    drop(first);
+    alone.run(&["--lock", "nightly", "-c", "1"]).ends(0);
+    alone.run(&["--lock", "../x", "-c", "1"]).ends(2);
+}
+
+#[test]
+fn outside_of_its_window_a_run_does_not_begin_and_a_plan_does() {
+    let now = jiff::Zoned::now();
+    let hour = |hours: i64| now.saturating_add(jiff::Span::new().hours(hours)).strftime("%H:00").to_string();
+    let (closed, open) = (format!("{}-{}", hour(3), hour(5)), format!("{}-{}", hour(-2), hour(3)));
+    let alone = Alone::new();
+    let refused = alone.run(&["--window", &closed, "-c", "print(1)"]);
+    refused.ends(4).says(&["error[window_closed]", &closed]);
+    assert_eq!(refused.stdout, "");
+    alone.run(&["--window", &closed, "--plan", "-c", CHANGE]).ends(6);
+    alone.run(&["--window", &open, "-c", CHANGE]).ends(0);
+    alone.run(&["--window", "5", "-c", "1"]).ends(2).says(&["22:00-05:00"]);
+}
+
+#[test]
+fn a_step_that_takes_too_long_is_aborted_and_the_script_may_go_on() {
+    let alone = Alone::new();
+    let slow = "host(`test:///default`).run(`sleep 50`)";
+    let failed = alone.run(&["--step-timeout", "1s", "-c", slow]);
+    failed.ends(1).says(&["error[step_timeout]"]).within(Duration::from_secs(15));
+    let code = format!(
+        "try {{ within(0.3, || {slow}) }} catch (e) {{ print(e.code) }} try {{ within(0.3, || {{ loop {{}} }}) }} catch (e) {{ print(e.code) }} print(within(5, || 7))"
+    );
+    let went_on = alone.run(&["-c", &code]);
+    went_on.ends(0).within(Duration::from_secs(15));
+    assert_eq!(went_on.stdout, "step_timeout\nstep_timeout\n7\n");
+    let many = "print(try_par([1, 2], |n| within(0.2, || sleep(50))).map(|row| row.error.code)); try { within(0.3, || par([1], |n| sleep(50))) } catch (e) { print(e.code) }";
+    let many = alone.run(&["-c", many]);
+    many.ends(0)
+        .within(Duration::from_secs(15))
+        .prints(&["[\"step_timeout\", \"step_timeout\"]\nstep_timeout\n"]);
+}
+
+#[test]
+fn root_runs_no_script_and_no_module_that_everybody_may_write() {
+    assert!(nix::unistd::geteuid().is_root(), "make test runs as root, as the practice cluster needs it");
+    let alone = Alone::new();
+    alone.write("script.rhai", "import \"module\" as m; print(1)\n");
+    alone.write("module.rhai", "fn f() {}\n");
+    let open = |name: &str, mode: u32| {
+        std::fs::set_permissions(alone.dir().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    alone.run(&["script.rhai"]).ends(0);
+    open("script.rhai", 0o666);
+    alone.run(&["script.rhai"]).ends(4).says(&[
+        "error[world_writable]",
+        "script.rhai",
+        "chmod o-w script.rhai",
+    ]);
+    open("script.rhai", 0o644);
+    open("module.rhai", 0o646);
+    alone.run(&["script.rhai"]).ends(4).says(&["error[world_writable]", "module.rhai", "script.rhai:1:8"]);
+    open("module.rhai", 0o644);
+    open(".", 0o777);
+    alone.run(&["script.rhai"]).ends(4).says(&["the directory of script.rhai"]);
+    open(".", 0o1777);
+    alone.run(&["script.rhai"]).ends(0);
+}
+
+#[test]
+fn the_journal_answers_what_happened() {
+    let alone = Alone::new();
+    alone.write(
+        "night.rhai",
+        &format!("{CHANGE};\nif args[0] == `bad` {{ host(`test:///default`).domain(`test`).suspend() }}\n"),
+    );
+    alone.run(&["night.rhai", "good", "--token=abcdef"]).ends(0);
+    alone.run(&["night.rhai", "bad"]).ends(1);
+    alone.write("idle.rhai", "1");
+    alone.run(&["idle.rhai"]).ends(0);
+    alone.run(&["-c", "1"]).ends(0);
+    alone.run(&["--plan", "night.rhai", "good"]).ends(6);
+
+    let runs = alone.run(&["journal", "--runs", "-o", "csv"]);
+    let rows: Vec<Vec<&str>> = runs.stdout.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let seen: Vec<String> = rows.iter().map(|row| row[3..8].join(" ")).collect();
+    assert_eq!(
+        seen,
+        ["night.rhai good --token=*** 0 1 0", "night.rhai bad 1 2 1", "idle.rhai  0 0 0"],
+        "{runs}"
+    );
+    assert!(rows.iter().all(|row| !row[2].is_empty() && row[2] != "unknown"), "{runs}");
+
+    let tree = alone.run(&["journal", "--tree"]);
+    tree.ends(0).prints(&[
+        "night.rhai good --token=*** by ",
+        ": exit 0, 1 changes, 0 failed, ",
+        "\n├─ ",
+        "\n└─ ",
+    ]);
+    tree.prints(&["suspend domain test on test:///default: ok", ": FAILED: "]);
+    let json = alone.run(&["journal", "--tree", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json[1]["records"].as_array().map(Vec::len), Some(2), "{json}");
+    assert_eq!(alone.run(&["journal", "--failed", "-o", "csv"]).stdout.lines().count(), 2);
+    assert_eq!(alone.run(&["journal", "--user", "nobody", "-o", "csv"]).stdout.lines().count(), 1);
+    assert_eq!(alone.run(&["-H", "h2-*", "journal", "-o", "csv"]).stdout.lines().count(), 1);
+    let followed = alone.run(&["--timeout", "1s", "journal", "-f"]);
+    followed.ends(124).prints(&["suspend"]);
+}
+
+#[test]
+fn what_is_written_while_somebody_follows_is_shown_also_after_a_new_file_was_begun() {
+    let alone = Alone::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvmsh"));
+    command.args(["--timeout", "90s", "journal", "-f"]).current_dir(alone.dir()).env_clear();
+    let file = |name: &str| std::fs::File::create(alone.dir().join(name)).unwrap();
+    command.env("HOME", alone.dir()).stdin(Stdio::null()).stdout(file("shown")).stderr(file("said"));
+    let mut child = Working(command.spawn().unwrap());
+    wait_for("it to follow", || {
+        std::fs::read_to_string(alone.dir().join("said")).unwrap().contains("following")
+    });
+    let lines = || std::fs::read_to_string(alone.dir().join("shown")).unwrap().lines().count();
+    // Each run writes its begin, the change's begin and end, and its end; after each the file is full.
+    for round in 1..=2 {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_kvmsh"));
+        run.args(["-c", CHANGE]).env_clear().env("HOME", alone.dir()).env("KVMSH_JOURNAL_SIZE", "10");
+        assert!(run.status().unwrap().success());
+        wait_for("four lines more", || lines() == 4 * round);
+    }
+    assert_eq!(alone.run(&["journal", "-o", "csv"]).stdout.lines().count(), 3);
+    child.0.kill().unwrap();
+}
+
+#[test]
+fn without_a_journal_nothing_is_changed_unless_told_so() {
+    let alone = Alone::new();
+    let full = alone.run(&["--journal", "/dev/full", "-c", &format!("{CHANGE}; print(1)")]);
+    full.ends(4).says(&["error[journal]", "--no-journal"]);
+    assert_eq!(full.stdout, "");
+    alone.run(&["--no-journal", "-c", &format!("{CHANGE}; print(1)")]).ends(0).prints(&["1\n"]);
+    assert_eq!(alone.run(&["journal", "-o", "csv"]).stdout.lines().count(), 1);
+}
+
+#[test]
+fn what_clears_away_runs_however_the_script_ends() {
+    let work = |body: &str| format!("finally(|| {{ {body} }}, || {{ sleep(0.1); print(`cleared`) }})");
+    for (body, code) in [("7", 0), ("throw `x`", 1), ("exit(5)", 5), ("sleep(50)", 124), ("loop {}", 124)] {
+        let alone = Alone::new();
+        let ran = alone.run(&["--timeout", "2s", "-c", &format!("print({})", work(body))]);
+        ran.ends(code).prints(&["cleared\n"]).within(Duration::from_secs(15));
+    }
+    let nested = "try { finally(|| throw `first`, || throw `second`) } catch (e) { print(e) }";
+    let ran = Alone::new().run(&["-c", nested]);
+    ran.ends(0).prints(&["first\n"]).says(&["clearing away failed as well: second"]);
+}
+
+#[test]
+fn the_first_error_keeps_the_rest_from_beginning() {
+    let code = "try { par([1, 2, 3, 4], #{parallel: 1, stop_on_error: true}, |n| { print(n); if n == 2 { throw `no` } }) } catch (e) { print(e) }
+        print(par([1, 2], #{}, |n| n * 2));";
+    let ran = Alone::new().run(&["-c", code]);
+    ran.ends(0);
+    assert_eq!(ran.stdout, "1\n2\nno\n[2, 4]\n");
+    Alone::new().run(&["-c", "par([1], #{parallel: 0}, |n| n)"]).ends(1).says(&["error[invalid_arg]"]);
+}
+
+#[test]
+fn a_script_takes_no_more_than_its_limits_which_can_be_set() {
+    let cases = [
+        ("fn f(n) { f(n + 1) } f(0)", "calls itself too deeply", None),
+        ("let s = `x`; loop { s += s; }", "too large", None),
+        ("let a = []; a.pad(1000001, 0); a.len()", "too large", Some("array=1000001")),
+        ("let s = `x`; for n in 0..29 { s += s; } s.len()", "too large", None),
+        ("let x = 0; for n in 0..2000 { x += n; } x", "", None),
+    ];
+    for (code, says, allowed) in cases {
+        let ran = Alone::new().run(&["-c", code]);
+        if says.is_empty() {
+            ran.ends(0);
+            Alone::new()
+                .run(&["--limit", "operations=100", "-c", code])
+                .ends(1)
+                .says(&["error[script_limit]"]);
+            continue;
+        }
+        ran.ends(1).says(&["error[script_limit]", says]).within(Duration::from_secs(15));
+        if let Some(limit) = allowed {
+            Alone::new().run(&["--limit", limit, "-c", code]).ends(0);
+        }
+    }
+    let mebibytes = "let s = `x`; for n in 0..21 { s += s; } s.len()";
+    Alone::new().run(&["-c", mebibytes]).ends(0);
+    Alone::new().run(&["--limit", "string=1MiB", "-c", mebibytes]).ends(1).says(&["error[script_limit]"]);
+    Alone::new().run(&["--timeout", "1s", "-c", "loop {}"]).ends(124);
+    Alone::new().run(&["--limit", "arrays=1", "-c", "1"]).ends(2).says(&["array=N"]);
+}
+
+#[test]
+fn a_new_script_is_sound_and_never_written_over_another() {
+    let alone = Alone::new();
+    alone.run(&["new", "night"]).ends(0).says(&["wrote night.rhai"]);
+    alone.run(&["check", "night.rhai"]).ends(0);
+    alone.run(&["night.rhai", "--help"]).ends(0).prints(&["usage: kvmsh night.rhai HOST"]);
+    alone.run(&["night.rhai", "test:///default"]).ends(0).says(&["test is running"]);
+    alone.run(&["--plan", "night.rhai", "test:///default", "--force"]).ends(6);
+    alone.run(&["new", "night.rhai"]).ends(1).says(&["error[local_file]", "File exists"]);
+}
+
+#[test]
+fn what_is_said_can_be_json_and_success_can_be_silent() {
+    let alone = Alone::new();
+    alone.write(
+        "night.rhai",
+        "log(`warn`, `hot`); progress(`disks`, 1).finish(`copied`); host(`test:///default`).domain(`x`)",
+    );
+    let said = alone.run(&["--log-format", "json", "night.rhai"]);
+    said.ends(1);
+    let lines: Vec<serde_json::Value> =
+        said.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let field = |at: usize, name: &str| lines[at][name].as_str().unwrap_or_default().to_owned();
+    assert_eq!((field(0, "level"), field(0, "message")), ("warn".into(), "hot".into()), "{said}");
+    assert_eq!((lines.len(), field(1, "message")), (3, "disks: copied".into()), "{said}");
+    let error = ["level", "code", "host", "object", "place"].map(|name| field(2, name));
+    assert_eq!(error, ["error", "no_domain", "test:///default", "domain x", "night.rhai:1"], "{said}");
+    let run = alone.run(&["journal", "--runs", "-o", "json"]);
+    assert!(run.stdout.contains(&field(2, "run")) && field(2, "run").len() == 8, "{run}");
+    for script in ["health.rhai", "inventory.rhai"] {
+        // Without hosts there is nothing to tell; an inventory is asked for, so it comes.
+        let path = crate::scene::script(script);
+        alone.run(&["-q", path.to_str().unwrap()]).ends(0);
+    }
+    let quiet = alone.run(&["-q", crate::scene::script("health.rhai").to_str().unwrap()]);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+}
