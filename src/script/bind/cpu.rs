@@ -162,9 +162,8 @@ pub(super) mod functions {
 
     /// What has to be switched off in a model so that it starts here, no feature more.
     ///
-    /// `#{model, disable, require, kept, of, lost, content, offered}`: `disable` are features, `lost` is an array of
-    /// `#{feature, hosts, cost}`, `require` one of `#{feature, why}`; `kept` of `of` features are left; `content` is
-    /// what the model contains, `offered` what guests can have here.
+    /// `#{model, disable, require, kept, of, lost}`: `disable` are features, `lost` is an array of
+    /// `#{feature, hosts, cost}`, `require` one of `#{feature, why}`; `kept` of `of` features are left.
     ///
     /// Errors: `unknown_cpu_model`; `cpu_arch` for other architectures than x86; `no_support`.
     ///

@@ -42,18 +42,25 @@ pub(super) fn fit_map(fit: &Fit) -> Map {
         ("disable".into(), array(fit.disable.keys().cloned()).into()),
         ("lost".into(), array(lost).into()),
         ("require".into(), array(require).into()),
-        ("content".into(), array(fit.content.iter().cloned()).into()),
-        ("offered".into(), array(fit.offered.iter().cloned()).into()),
         ("kept".into(), int(fit.kept() as u64).into()),
         ("of".into(), int(fit.content.len() as u64).into()),
     ])
+}
+
+/// The same with what it was computed from, for scripts that go on with it.
+fn whole_fit_map(fit: &Fit) -> Map {
+    let mut map = fit_map(fit);
+    map.insert("content".into(), array(fit.content.iter().cloned()).into());
+    map.insert("offered".into(), array(fit.offered.iter().cloned()).into());
+    map
 }
 
 #[export_module(manifest)]
 pub(super) mod functions {
     /// Fits a model to several hosts, as `cpu.fit(model)`.
     ///
-    /// `hosts`: Hosts or their names. Returns what `cpu.fit(model)` returns, after libvirt on every host has agreed.
+    /// `hosts`: Hosts or their names. Returns what `cpu.fit(model)` returns with `content`, what the model contains,
+    /// and `offered`, what every host can give; libvirt on every host has agreed then.
     ///
     /// Errors: `unknown_cpu_model`; `mixed_vendors`; `cpu_arch`; `cpu_disagrees`; faults of the connections.
     ///
@@ -64,14 +71,15 @@ pub(super) mod functions {
         let hosts = hosts_of(&ctx, "fit_cpu", &hosts)?;
         let fit = decide::fit(&cpu::offers(&hosts, &of)?, model)?;
         cpu::confirm(&hosts, &of, &fit)?;
-        Ok(fit_map(&fit))
+        Ok(whole_fit_map(&fit))
     }
 
     /// The newest model that several hosts run as it is.
     ///
     /// With what tells the guest which leaks are fixed: only flags that every host has.
     ///
-    /// `hosts`: Hosts or their names. Returns what `cpu.fit(model)` returns, after libvirt on every host has agreed.
+    /// `hosts`: Hosts or their names. Returns what `cpu.fit(model)` returns with `content`, what the model contains,
+    /// and `offered`, what every host can give; libvirt on every host has agreed then.
     ///
     /// Errors: `no_common_model`; `mixed_vendors`; `cpu_arch`; `cpu_disagrees`; faults of the connections.
     ///
@@ -82,7 +90,7 @@ pub(super) mod functions {
         let hosts = hosts_of(&ctx, "baseline_cpu", &hosts)?;
         let fit = decide::baseline(&cpu::offers(&hosts, &of)?)?;
         cpu::confirm(&hosts, &of, &fit)?;
-        Ok(fit_map(&fit))
+        Ok(whole_fit_map(&fit))
     }
 
     /// Guests whose CPU does not fit all of these hosts.
