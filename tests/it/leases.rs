@@ -58,14 +58,14 @@ fn the_second_operator_is_told_who_and_since_when_and_a_dead_holder_holds_nothin
     assert_eq!(lease(&lab, "h2-a"), "", "a lease is given back at the end");
 
     // From another controller a lease of a dead holder is seen to end by the host's own time.
-    let foreign = "run=feed ttl=3 taken=$now renewed=$now boot=$(cat /proc/sys/kernel/random/boot_id) holder=eva@other \
+    let foreign = "run=feed ttl=3 taken=$now renewed=$now boot=$(cat /proc/sys/kernel/random/boot_id) holder=night@other \
                    purpose=night.rhai process=elsewhere";
     let write = format!(
         "now=$(cut -d. -f1 /proc/uptime); for pair in {foreign}; do echo \"$pair\"; done >/run/kvmsh/lease"
     );
     on(&lab, "h2-a", &write);
-    change(&lab, &[], "h2-a").ends(4).says(&["eva@other", "night.rhai"]);
-    change(&lab, &["--wait", "60s"], "h2-a").ends(0).says(&["took over the lease on h2-a of eva@other"]);
+    change(&lab, &[], "h2-a").ends(4).says(&["night@other", "night.rhai"]);
+    change(&lab, &["--wait", "60s"], "h2-a").ends(0).says(&["took over the lease on h2-a of night@other"]);
     // One that was written before the host was booted counts no more.
     on(&lab, "h2-a", &write.replace("boot=$(cat /proc/sys/kernel/random/boot_id)", "boot=another"));
     change(&lab, &[], "h2-a").ends(0);

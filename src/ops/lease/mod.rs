@@ -244,6 +244,10 @@ impl Host {
 
     fn lease_held(&self, other: &Lease, again: bool) -> Fault {
         let (code, class, lead) = match again {
+            // What was changed elsewhere stays changed: that is no refusal.
+            false if self.session().gate().has_changed() => {
+                ("lease_held", Class::Partial, "is being changed by")
+            }
             false => ("lease_held", Class::Refused, "is being changed by"),
             true => ("lease_lost", Class::Failed, "was taken over, while it could not be reached, by"),
         };
