@@ -28,8 +28,6 @@ pub enum XmlKind {
     Whole,
     /// Fit for another host: what libvirt itself sends in a migration.
     Migratable,
-    /// The definition with its passwords, to be defined again.
-    Whole,
 }
 
 /// What goes with the definition when a domain is undefined.
