@@ -40,6 +40,8 @@ fn no_script_changes_anything_while_it_plans() {
         ("snapshot-rotate.rhai", &["h2-a"], &[6]),
         ("clone.rhai", &["old", "copy"], &[6]),
         ("bench-storage.rhai", &["shared", "h2-a"], &[6]),
+        ("tune-cpu.rhai", &["old", "--model", "qemu64"], &[0, 1, 4, 6]),
+        ("cpu-report.rhai", &["h2-a", "h2-b"], &[0, 5]),
         // The lab has no NFS.
         ("setup-storage.rhai", &["h2-b", "--server", "h2-a"], &[1, 4, 6]),
         ("health.rhai", &[], &[0, 5]),
