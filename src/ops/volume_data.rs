@@ -336,7 +336,10 @@ impl Pool {
             if output.ok() { Ok(()) } else { Err(failed().on_host(host.name())) }
         };
         if directory.is_some() {
-            // What a kvmsh that was killed has left.
+            // What a kvmsh that was killed has left: the daemon may have seen it, or not.
+            if let Ok(left) = host.connection()?.pool(self.name())?.volume(&born) {
+                left.delete(permit)?;
+            }
             run(&["rm", "-f", "--", &path(&born)])?;
         }
         let spec = self.owned(VolumeSpec {
