@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn marks_are_read_line_by_line() {
         let text = "run=ab\nholder=root@c\npurpose=x=y.rhai\nprocess=p 1 2\nage=61\nleft=40\n\
-                    cordon=new disks\ncordon_by=eva@c\ncordon_since=1767225600\n";
+                    cordon=new disks\ncordon_by=ops@c\ncordon_since=1767225600\n";
         let marks = Marks::read(text);
         let (lease, cordon) = (marks.lease.unwrap(), marks.cordon.unwrap());
         assert_eq!((lease.purpose.as_str(), lease.age, lease.left), ("x=y.rhai", 61, 40));
