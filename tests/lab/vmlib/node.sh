@@ -7,7 +7,7 @@ readonly SWITCHES=(switch switch2)
 # The options of a node, as NAME[:KEY=VALUE].. has them. Sets NAME, MEMORY, VARIANT, CPU and PASSWORD.
 parse_node() {
     local option
-    NAME=${1%%:*} MEMORY=512 VARIANT=ifupdown CPU=max PASSWORD=no
+    NAME=${1%%:*} MEMORY=512 VARIANT=ifupdown CPU=Nehalem PASSWORD=no
     check_name "$NAME"
     [[ $1 == *:* ]] || return 0
     local -a options
