@@ -59,7 +59,8 @@ pub(super) fn script(source: &Source, args: &[String], show: bool, start: &Start
     session.gate().journal().about(&source.name, args);
     ui::log::of_run(session.gate().journal().run());
     if let Some(state) = dirs::state_dir() {
-        let script = if source.name == "-c" { &source.text } else { &source.name };
+        // What has no file of its own is known by its text.
+        let script = if matches!(source.name.as_str(), "-c" | "-") { &source.text } else { &source.name };
         session.steps().of(&state, script, args);
         if start.options.start_over && changing {
             session.steps().forget();

@@ -170,6 +170,8 @@ impl Journal {
             exit: Some(exit),
             changes: Some(self.next.load(Ordering::Relaxed) - 1),
             failed: Some(self.failed.load(Ordering::Relaxed)),
+            // What the script has since named as a secret is none of the journal's business either.
+            args: secret::arguments(&about.args),
             ..about.clone()
         };
         self.write(&entry)
@@ -178,7 +180,10 @@ impl Journal {
     fn run_begins(&self) -> Result<(), Fault> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         match self.about.get() {
-            Some(about) if !*begun => self.write(&RunEntry { time: Timestamp::now(), ..about.clone() })?,
+            Some(about) if !*begun => {
+                let args = secret::arguments(&about.args);
+                self.write(&RunEntry { time: Timestamp::now(), args, ..about.clone() })?
+            }
             _ => {}
         }
         *begun = true;
@@ -202,7 +207,7 @@ impl Journal {
         };
         self.run_begins().and_then(|()| self.write(&entry)).map_err(|fault| {
             fault.class(Class::Refused).hint(
-                "nothing was changed: kvmsh changes nothing that it cannot write down first; \
+                "this was not changed: kvmsh changes nothing that it cannot write down first; \
                  free the disk, name another file with --journal, or do without one: --no-journal",
             )
         })?;
@@ -287,19 +292,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.ndjson");
         let journal = Journal::at(path.clone());
-        journal.about("night.rhai", &["--password".to_owned(), "hunter2".to_owned()]);
+        journal
+            .about("night.rhai", &["--password".to_owned(), "hunter2".to_owned(), "Gl4ssBr1dge".to_owned()]);
         journal.run_ended(0, false).unwrap();
+        // The script names it when it runs.
+        secret::remember("Gl4ssBr1dge");
         assert!(!path.exists());
         let ticket = journal.begin(&Change::new("h2-a", "domain", "web1", "start")).unwrap();
         journal.end(ticket, Some(&Fault::new("no_domain", "gone"))).unwrap();
         journal.run_ended(5, false).unwrap();
-        assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("hunter2") && !text.contains("Gl4ssBr1dge"), "{text}");
         let reading = read_journal(&path, &Filter::default()).unwrap();
         let run = &reading.runs[0];
         assert_eq!((run.exit, run.changes, run.failed), (Some(5), Some(1), Some(1)));
         assert_eq!(
             (run.args.as_slice(), reading.runs.len()),
-            (&["--password".to_owned(), "***".to_owned()][..], 1)
+            (&["--password", "***", "***"].map(str::to_owned)[..], 1)
         );
     }
 

@@ -183,8 +183,12 @@ impl Gate {
             Mode::ReadOnly => Err(read_only(change)),
             Mode::Apply => {
                 self.check_window(&change)?;
-                let ticket = self.journal.begin(&change)?;
-                self.made.store(true, Ordering::Relaxed);
+                let had_changed = self.has_changed();
+                let ticket = self.journal.begin(&change).map_err(|fault| match had_changed {
+                    // What was changed before stays changed.
+                    true => fault.class(Class::Partial),
+                    false => fault,
+                })?;
                 let _within = Within::enter();
                 let deed = || deed(&Permit { _only_the_gate: () }).map_err(Into::into);
                 let result = match self.rules.get().and_then(|rules| rules.step) {
@@ -194,6 +198,10 @@ impl Gate {
                 // The change is made, whatever becomes of this line: its result must not be lost
                 // with it. The next change is refused if the journal is still broken then.
                 let _ = self.journal.end(ticket, result.as_ref().err());
+                // Only what is refused is certain to have changed nothing.
+                if !matches!(&result, Err(fault) if fault.class == Class::Refused) {
+                    self.made.store(true, Ordering::Relaxed);
+                }
                 result.map(Outcome::Done)
             }
         }
@@ -284,6 +292,14 @@ mod tests {
             assert!(result.err().is_none_or(|fault| fault.code == "read_only"));
             assert!(gate.take_plan().is_empty());
         }
+    }
+
+    #[test]
+    fn what_was_refused_has_changed_nothing_and_all_else_may_have() {
+        let gate = Gate::new(Mode::Apply, Journal::off());
+        let fail = |class| gate.apply(change("start"), |_| Err::<(), _>(Fault::new("x", "x").class(class)));
+        assert!(fail(Class::Refused).is_err() && !gate.has_changed());
+        assert!(fail(Class::Failed).is_err() && gate.has_changed());
     }
 
     #[test]

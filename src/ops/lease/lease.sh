@@ -62,26 +62,33 @@ prepare() {
     [ -w "$1" ]
 }
 
+# What cannot be taken can still be respected.
+give_up() {
+    read_lease
+    if ! is_free && [ "$l_run" != "$run" ]; then
+        echo held=1
+        tell_lease
+    else
+        echo "unusable=$1"
+    fi
+    exit 0
+}
+
 one_at_a_time() {
-    command -v flock >/dev/null 2>&1 || { echo unusable=no flock; exit 0; }
+    command -v flock >/dev/null 2>&1 || give_up 'no flock'
     # A special builtin that fails would end the shell: try first.
-    (: >>"$run_dir/lock") 2>/dev/null || { echo unusable="cannot write $run_dir/lock"; exit 0; }
+    (: >>"$run_dir/lock") 2>/dev/null || give_up "cannot write $run_dir/lock"
     exec 9>>"$run_dir/lock"
-    flock -w 20 9 || { echo unusable="$run_dir/lock is locked"; exit 0; }
+    flock -w 20 9 || give_up "$run_dir/lock is locked"
     # Whoever waited for the lock has grown older.
     read -r uptime _ </proc/uptime
     now=${uptime%%.*}
 }
 
+run=${2-}
 case $1 in
     take)
-        if ! prepare "$run_dir"; then
-            # What cannot be taken can still be respected.
-            read_lease
-            if ! is_free && [ "$l_run" != "$2" ]; then echo held=1; tell_lease; exit 0; fi
-            echo unusable="cannot write $run_dir"
-            exit 0
-        fi
+        prepare "$run_dir" || give_up "cannot write $run_dir"
         one_at_a_time
         read_lease
         if is_free || [ "$l_run" = "$2" ] || { [ -n "${7-}" ] && [ "$l_run" = "$7" ]; }; then

@@ -179,7 +179,17 @@ impl Process {
             && self.place == place()
             && self.pid > 0
             && self.start > 0
-            && started(self.pid) != Some(self.start)
+            && is_gone(self.pid, self.start)
+    }
+}
+
+/// Other users' processes may be hidden in /proc (hidepid, ProtectProc=): what cannot be seen is not dead for that.
+fn is_gone(pid: u32, start: u64) -> bool {
+    use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+    let there = i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH));
+    match started(pid) {
+        Some(began) => began != start,
+        None => !there || std::path::Path::new(&format!("/proc/{pid}/stat")).exists(),
     }
 }
 

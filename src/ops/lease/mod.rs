@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::Host;
 use crate::gate::{Change, Mode, Outcome, Permit};
-use crate::model::{Class, Fault, finishing};
+use crate::model::{Class, Fault, clearing, finishing};
 use crate::ssh::{Command, Shell};
 
 use marks::{Answer, Process};
@@ -121,7 +121,7 @@ impl Leases {
             if let Held::Lease(_, shell) = std::mem::take(&mut *held) {
                 // What fails here ends by itself.
                 let command = command(&["drop", &self.run]).timeout(Some(GIVE_BACK));
-                let _ = finishing(|| crate::gate::mark(|permit| shell.run(permit, &command)));
+                let _ = clearing(GIVE_BACK, || crate::gate::mark(|permit| shell.run(permit, &command)));
             }
         };
         std::thread::scope(|scope| {
