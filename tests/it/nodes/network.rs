@@ -14,10 +14,10 @@ use crate::lab::vm::{Node, VmLab};
 use crate::scene::script;
 
 /// How long one command may take on a node that shares its processors with other nodes.
-const LONG: Duration = Duration::from_secs(240);
+const LONG: Duration = Duration::from_secs(300);
 
 /// How long a change may wait for its confirmation in these tests.
-const CONFIRM: u64 = 40;
+const CONFIRM: u64 = 90;
 
 /// The same for changes that are to fail: long enough for bond and bridge to come up on a slow node.
 const FAIL: u64 = 25;

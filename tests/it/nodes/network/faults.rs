@@ -15,22 +15,23 @@ const LOOKS: u64 = 90;
 
 #[test]
 fn what_does_not_work_is_undone_by_itself_and_told_on_ifupdown() {
-    what_does_not_work_is_undone(&node());
+    what_does_not_work_is_undone(&node(), FAIL);
 }
 
 #[test]
 fn what_does_not_work_is_undone_by_itself_and_told_on_netplan() {
-    what_does_not_work_is_undone(&netplan_node());
+    // `netplan apply` alone takes most of the shorter time on a slow node.
+    what_does_not_work_is_undone(&netplan_node(), 2 * FAIL);
 }
 
-fn what_does_not_work_is_undone(lab: &VmLab) {
+fn what_does_not_work_is_undone(lab: &VmLab, seconds: u64) {
     let clean = state(lab);
-    let limit = Duration::from_secs(FAIL + UNDO + LOOKS);
+    let limit = Duration::from_secs(seconds + UNDO + LOOKS);
     let undone = |output: Output, why: &str| {
         output.ends(1).says(&["error[network_undone]", "everything is as before", why]).within(limit);
         is_as_before(lab, &clean);
     };
-    let within = ["--confirm-within", &FAIL.to_string()];
+    let within = ["--confirm-within", &seconds.to_string()];
     let cards = |args: &[&str]| setup(lab, &[], &[&CARDS[..], args, &within].concat());
     undone(
         cards(&["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]),
@@ -46,7 +47,7 @@ fn what_does_not_work_is_undone(lab: &VmLab) {
         code(
             lab,
             &format!(
-                r#"bridge::setup(h, #{{ name: "br1", ports: ["enp3s0"], address: "none", force: true, confirm_within: {FAIL} }})"#
+                r#"bridge::setup(h, #{{ name: "br1", ports: ["enp3s0"], address: "none", force: true, confirm_within: {seconds} }})"#
             ),
         ),
         "br1 has no link",
@@ -56,7 +57,7 @@ fn what_does_not_work_is_undone(lab: &VmLab) {
         code(
             lab,
             &format!(
-                "net::transaction(h, #{{ confirm_within: {FAIL} }}, |t| {{
+                "net::transaction(h, #{{ confirm_within: {seconds} }}, |t| {{
                 t.write(`/etc/ssh/sshd_config`, `Port 2222\n`);
                 t.run([`systemctl`, `restart`, `ssh`]);
                 t.undo([`systemctl`, `restart`, `ssh`]);
