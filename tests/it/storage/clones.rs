@@ -81,7 +81,7 @@ fn what_cannot_be_cloned_is_refused_and_a_failure_leaves_nothing() {
         try { d.clone_to("x", #{on: "h2-b"}) } catch (e) { print(e.code) }
         host("h2-b").pool("shared").start();
         // A raw disk that looks like an image of another format.
-        let was = d.inactive_xml; let raw = was; raw.replace("type='qcow2'", "type='raw'");
+        let was = d.definition; let raw = was; raw.replace("type='qcow2'", "type='raw'");
         a.define(raw);
         try { d.clone_to("x") } catch (e) { print(e.code) }
         a.define(was);"#;
