@@ -73,8 +73,8 @@ impl Domain {
     /// variables of its own, and all else as it is here.
     ///
     /// # Errors
-    /// `invalid_name`, `domain_exists`, `domain_active`, `no_pool`, `cannot_copy`; those of each step. What was made is
-    /// then taken back.
+    /// `invalid_name`, `domain_exists`, `domain_active`, `no_pool`, `cannot_copy`, `other_format`; those of each step. What
+    /// was made is then taken back.
     pub fn clone_to(&self, name: &str, options: &CloneOptions) -> Result<Domain, Fault> {
         file_name("domain", name)?;
         let here = self.host();
@@ -120,6 +120,9 @@ impl Domain {
         let uuid = || uuid::Uuid::new_v4().to_string();
         // All that is refused is refused before the first copy.
         let volumes = disks.iter().map(|disk| self.volume_of(disk)).collect::<Result<Vec<_>, _>>()?;
+        for (disk, volume) in disks.iter().zip(&volumes) {
+            self.same_format(disk, volume)?;
+        }
         let macs = new_macs(&xml::clone::macs(text)?, &known_macs(self.host(), there)?);
         let mut id =
             Identity { name: name.to_owned(), uuid: uuid(), genid: uuid(), macs, ..Identity::default() };
@@ -189,6 +192,40 @@ impl Domain {
         }
     }
 
+    /// What a guest writes to a raw disk may look like an image of another format, which may name any file of the host as
+    /// its backing file: the guest's word for it counts.
+    fn same_format(&self, disk: &FormerDisk, volume: &Volume) -> Result<(), Fault> {
+        let given = if disk.format.is_empty() { "raw" } else { disk.format.as_str() };
+        let found = volume.format()?;
+        // Of a partition, libvirt says what the table says.
+        let images = [
+            "qcow2",
+            "qcow",
+            "qed",
+            "vmdk",
+            "vdi",
+            "vpc",
+            "vhd",
+            "vhdx",
+            "cow",
+            "luks",
+            "parallels",
+            "ploop",
+        ];
+        if given == found || !images.contains(&found.as_str()) {
+            return Ok(());
+        }
+        let message = format!(
+            "disk {} of {} is {given} to the guest, but {} looks like {found}",
+            disk.target,
+            self.name(),
+            disk.source
+        );
+        Err(refuse("other_format", message)
+            .on_host(self.host().name())
+            .hint("what the guest wrote may only look like it: find out what it is, and put it right in the definition"))
+    }
+
     fn copy_disk(
         &self,
         name: &str,
@@ -227,7 +264,10 @@ impl Domain {
         // Made where the original is; the other host sees it once it has looked again.
         let way = if how == Disks::Reflink { CopyWay::Reflink } else { CopyWay::Full };
         let own = if how == Disks::Linked {
-            let backing = Some((volume.path()?, volume.format()?));
+            let backing = Some((
+                volume.path()?,
+                if disk.format.is_empty() { "raw".to_owned() } else { disk.format.clone() },
+            ));
             let spec = VolumeSpec {
                 name: file.clone(),
                 format: "qcow2".to_owned(),

@@ -1,5 +1,6 @@
 //! What is in volumes: into them, out of them, from one to another. Holes stay holes.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -62,6 +63,32 @@ const CHECKSUM: Duration = Duration::from_secs(3600);
 
 fn local(path: &Path, error: impl std::fmt::Display) -> Fault {
     Fault::new("local_file", format!("{}: {error}", path.display()))
+}
+
+/// How the name of a volume ends until all of it is there.
+const PART: &str = ".kvmsh-part";
+
+/// How the name of a volume ends that is to be converted.
+const IMPORT: &str = ".kvmsh-import";
+
+/// The name that a volume has until all of it is there: nobody else's.
+fn part_of(name: &str) -> String {
+    match name.strip_suffix(IMPORT) {
+        Some(own) => format!(".{own}{PART}"),
+        None => format!(".{name}.{}{PART}", uuid::Uuid::new_v4()),
+    }
+}
+
+/// A name as a pattern that fits nothing else.
+fn literal(name: &str) -> String {
+    let mut text = String::new();
+    for one in name.chars() {
+        if matches!(one, '*' | '?' | '[' | ']' | '\\') {
+            text.push('\\');
+        }
+        text.push(one);
+    }
+    text
 }
 
 /// Where data come from.
@@ -323,7 +350,7 @@ impl Pool {
     ) -> Result<Moved, Fault> {
         let host = self.host();
         let directory = self.directory()?;
-        let born = if directory.is_some() { format!(".{name}.kvmsh-part") } else { name.to_owned() };
+        let born = if directory.is_some() { part_of(name) } else { name.to_owned() };
         let path =
             |name: &str| format!("{}/{name}", directory.as_deref().unwrap_or_default().trim_end_matches('/'));
         let run = |argv: &[&str]| -> Result<(), Fault> {
@@ -336,11 +363,15 @@ impl Pool {
             if output.ok() { Ok(()) } else { Err(failed().on_host(host.name())) }
         };
         if directory.is_some() {
-            // What a kvmsh that was killed has left: the daemon may have seen it, or not.
-            if let Ok(left) = host.connection()?.pool(self.name())?.volume(&born) {
-                left.delete(permit)?;
-            }
-            run(&["rm", "-f", "--", &path(&born)])?;
+            // What a kvmsh that was killed has left; what is younger may be an upload under way.
+            let there = directory.as_deref().unwrap_or_default();
+            let base =
+                name.strip_suffix(IMPORT).and_then(|rest| rest.rsplit_once('.')).map_or(name, |one| one.0);
+            let part = format!(".{}.*{PART}", literal(base));
+            let import = format!("{}.*{IMPORT}", literal(base));
+            let names = ["(", "-name", &part, "-o", "-name", &import, ")"];
+            let find = ["find", there, "-maxdepth", "1", "-type", "f"];
+            run(&[&find[..], &names[..], &["-mmin", "+60", "-delete"][..]].concat())?;
         }
         let spec = self.owned(VolumeSpec {
             name: born.clone(),
@@ -349,21 +380,29 @@ impl Pool {
             ..VolumeSpec::default()
         });
         let text = xml::build::volume(&spec)?;
+        // Only what was made here is cleared away: another may have made one of that name meanwhile.
+        let made = Cell::new(false);
         let filled = || -> Result<Moved, Fault> {
             let handle = host.connection()?.pool(self.name())?.create_volume(permit, &text, false)?;
+            made.set(true);
             let stream = handle.upload(permit, length, true)?;
             let mut sink = VolumeSink { permit, stream, holes: true, host: host.name().to_owned() };
             let moved = fill(&mut sink)?;
             sink.stream.finish()?;
             if directory.is_some() {
                 // Never over a volume that has come meanwhile.
-                let script = r#"if ln -T -- "$1" "$2" 2>/dev/null; then rm -f -- "$1"; else [ ! -e "$2" ] && mv -T -- "$1" "$2"; fi"#;
+                let script = r#"if said=$(ln -T -- "$1" "$2" 2>&1); then rm -f -- "$1"
+                    elif [ -e "$2" ]; then printf '%s\n' "$said" >&2; exit 1
+                    else mv -T -- "$1" "$2" || { printf '%s\n' "$said" >&2; exit 1; }; fi"#;
                 run(&["sh", "-c", script, "kvmsh", &path(&born), &path(name)])?;
                 self.look_again(permit)?;
             }
             Ok(moved)
         };
         filled().inspect_err(|_| {
+            if !made.get() {
+                return;
+            }
             finishing(|| {
                 let clear = || -> Result<(), Fault> {
                     let pool = host.connection()?.pool(self.name())?;
@@ -450,7 +489,11 @@ impl Pool {
             total: length,
             how,
         };
-        let first = if convert.is_some() { format!("{name}.kvmsh-import") } else { name.to_owned() };
+        // A name of its own: what a kvmsh that was killed has left is in nobody's way.
+        let first = match convert {
+            Some(_) => format!("{name}.{}{IMPORT}", uuid::Uuid::new_v4()),
+            None => name.to_owned(),
+        };
         let outcome = self.host().change(change, |permit| -> Result<Moved, Fault> {
             let moved = self.fill(permit, &first, length, |sink| pump.run(&mut source, sink))?;
             let raw = Volume::new(self.clone(), &first);
@@ -568,7 +611,7 @@ impl Volume {
     /// Copies it, to another pool and another host if need be. Between hosts the data pass through here, and the format stays.
     ///
     /// # Errors
-    /// `storage_vol_exist`, `invalid_name`, `other_format`; what libvirt said. Nothing is left behind then.
+    /// `storage_vol_exist`, `invalid_name`, `other_format`, `has_backing`; what libvirt said. Nothing is left behind then.
     pub fn copy_to(
         &self,
         to: &Pool,
@@ -592,6 +635,19 @@ impl Volume {
             return Err(Fault::new("other_format", message)
                 .class(Class::Refused)
                 .hint("convert it there afterwards"));
+        }
+        // What libvirt calls the backing of a logical volume, reading it gives as well.
+        let layered = matches!(own.as_str(), "qcow2" | "qcow" | "qed" | "vmdk");
+        if !same && layered && xml::pool::has_backing(&self.xml()?)? {
+            let message = format!(
+                "{}/{} lies on a backing file, which is not on {}: the copy would lack what is in it",
+                self.pool().name(),
+                self.name(),
+                there.name()
+            );
+            return Err(Fault::new("has_backing", message).class(Class::Refused).on_host(here.name()).hint(
+                "copy it on its own host first: that copy has no backing file, and can go to another host",
+            ));
         }
         let change = Change::new(there.name(), "volume", &to.object(name), "copy").detail(format!(
             "{} from {}/{} on {}",

@@ -112,6 +112,15 @@ pub fn volume_format(xml: &str) -> Result<String, Error> {
     Ok(volume.target.and_then(|target| target.format).map(|format| format.kind).unwrap_or_default())
 }
 
+/// Whether a volume lies on another one.
+///
+/// # Errors
+/// Text that is no XML.
+pub fn has_backing(xml: &str) -> Result<bool, Error> {
+    let document = Document::parse(xml).map_err(|error| Error::new("volume", error))?;
+    Ok(below(document.root_element(), &["backingStore", "path"]).is_some())
+}
+
 /// Bytes of a volume's file itself, where the driver tells.
 ///
 /// # Errors

@@ -92,6 +92,12 @@ fn a_model_that_does_not_start_is_explained_and_fitted_with_no_feature_more() {
     refused(&["--cores", "3"], &["bad_topology"]);
     assert_eq!(lab.virsh("h2-a", &["dumpxml", "--inactive", "web"]), xml);
     refused(&["--on", "h2-b"], &["there is no web on h2-b"]);
+
+    // A start would use up what it sleeps with.
+    run_code(&lab, r#"host("h2-a").domain("web").start()"#).ends(0);
+    lab.virsh("h2-a", &["managedsave", "web"]);
+    refused(&["--model", "SandyBridge-IBRS", "--verify"], &["error[domain_saved]"]);
+    assert!(lab.virsh("h2-a", &["dominfo", "web"]).contains("Managed save:   yes"));
 }
 
 /// Gives a host a QEMU without these features: for guests, it is a host with an older CPU.

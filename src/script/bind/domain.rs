@@ -71,6 +71,14 @@ pub(super) mod functions {
         Ok(domain.state()?.is_active())
     }
 
+    /// Whether a saved memory image waits for the next start.
+    ///
+    /// Example: `host("test:///default").domain("test").saved`
+    #[rhai_fn(get = "saved", return_raw, pure)]
+    pub fn saved(domain: &mut Domain) -> Outcome<bool> {
+        Ok(domain.has_managed_save()?)
+    }
+
     /// State, memory and processors in one call.
     ///
     /// `#{state, memory, max_memory, vcpus, cpu_time}`: bytes, and seconds of processor time since its start.

@@ -79,13 +79,19 @@ fn what_cannot_be_cloned_is_refused_and_a_failure_leaves_nothing() {
         // A host that has no such pool.
         host("h2-b").pool("shared").stop();
         try { d.clone_to("x", #{on: "h2-b"}) } catch (e) { print(e.code) }
-        host("h2-b").pool("shared").start();"#;
+        host("h2-b").pool("shared").start();
+        // A raw disk that looks like an image of another format.
+        let was = d.definition; let raw = was; raw.replace("type='qcow2'", "type='raw'");
+        a.define(raw);
+        try { d.clone_to("x") } catch (e) { print(e.code) }
+        a.define(was);"#;
     let said = run_code(&lab, code);
     said.ends(0).prints(&[
         "invalid_name: the name of a domain cannot be \"a/b\": it has a slash in it\n\
          domain_exists: h2-a has a domain taken already\n\
          invalid_name: the name of a domain cannot be \"\": it is empty\n",
         "domain_active: web1 is running: its disks change while they are copied\n",
+        "\nother_format\n",
     ]);
     assert_eq!(state(&lab), before);
     // Started on a host where its network is not: what was made is taken back.

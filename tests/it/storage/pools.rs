@@ -105,7 +105,7 @@ fn a_pool_that_is_there_with_another_meaning_is_refused_and_a_false_one_is_found
         .ends(0)
         .prints(&["[\"root\", \"root\"]\n"]);
     code(r#"pool::share(all, #{ name: "mine", type: "dir", path: "/var/lib/libvirt/mine" })"#)
-        .ends(4)
+        .ends(5)
         .says(&["error[not_shared]: the pool mine is not the same storage on h2-a and h2-b"]);
     code(r#"pool::share(all, #{ name: "mine", type: "dir", path: "/srv/shared" })"#).ends(4).says(&[
         "error[other_pool]: ",
@@ -118,6 +118,12 @@ fn a_pool_that_is_there_with_another_meaning_is_refused_and_a_false_one_is_found
         .ends(4)
         .prints(&["[\"h2-a\", \"h2-b\"]\n[]\n"])
         .says(&["error[no_storage_pool]: h2-a has no pool mine"]);
+    // Who would let everybody in, and whose directory it is not.
+    let served = r#"import "std/nfs" as nfs; let a = host("h2-a"); a.run("touch /srv/shared/x");
+        for client in ["", "a b", "a(rw)", "a\nb"] {
+            try { nfs::serve(a, #{ path: "/srv/shared", clients: [client] }) } catch (e) { print(e.code) } }
+        try { nfs::serve(a, #{ path: "/srv/shared", clients: ["192.0.2.9"] }) } catch (e) { print(e.code) }"#;
+    code(served).ends(0).prints(&["invalid_arg\ninvalid_arg\ninvalid_arg\ninvalid_arg\ndirectory_in_use\n"]);
     for host in ["h2-a", "h2-b"] {
         let mut left = lab.on_host(host, "sh");
         left.args(["-c", "ls -A /srv/shared /var/lib/libvirt/mine | grep kvmsh || :"]);

@@ -109,7 +109,8 @@ fn volumes_are_copied_converted_wiped_and_checked() {
         p.volume("raw").wipe();
         for name in ["raw", "../raw", ""] {{ try {{ p.upload("{here}", name) }} catch (e) {{ print(`${{e.code}}: ${{e.message}}`) }} }}
         try {{ p.upload("/nonexistent", "x") }} catch (e) {{ print(`${{e.code}}: ${{e.message}}`) }}
-        try {{ p.volume("image.qcow2").clone_to("x", #{{pool: q, format: "raw"}}) }} catch (e) {{ print(e.code) }}"#,
+        try {{ p.volume("image.qcow2").clone_to("x", #{{pool: q, format: "raw"}}) }} catch (e) {{ print(e.code) }}
+        try {{ p.volume("top.qcow2").clone_to("x", #{{pool: q}}) }} catch (e) {{ print(e.code) }}"#,
         here = here.display()
     );
     let said = run_code(&lab, &code);
@@ -120,7 +121,7 @@ fn volumes_are_copied_converted_wiped_and_checked() {
          storage_vol_exist: shared has a volume raw already\n\
          invalid_name: the name of a volume cannot be \"../raw\": it has a slash in it\n\
          invalid_name: the name of a volume cannot be \"\": it is empty\n\
-         local_file: /nonexistent: No such file or directory (os error 2)\nother_format\n"
+         local_file: /nonexistent: No such file or directory (os error 2)\nother_format\nhas_backing\n"
     );
     same(&here, &lab.scratch().join("image.b"));
     let wiped = fs::read(lab.dir().join("shared/raw")).unwrap();
@@ -153,14 +154,20 @@ fn an_interrupted_upload_leaves_nothing_and_one_that_was_killed_nothing_by_its_n
         );
         assert!(!known.ends(0).stdout.lines().any(|name| name == "image"), "{known}");
     }
-    // What was left when it was killed goes with the next upload.
+    // What was left when it was killed goes with the next upload an hour later; what is younger may be somebody's.
+    let mut old = lab.on_host("h2-a", "sh");
+    old.args([
+        "-c",
+        "cd /srv/shared && touch -d '2 hours ago' .image.*.kvmsh-part && touch .image.young.kvmsh-part",
+    ]);
+    lab.run(old, LONG).ends(0);
     let again = format!(
         r#"host("h2-a").pool("shared").upload("{}", "image", #{{checksum: true}}); ()"#,
         here.display()
     );
     run_code(&lab, &again).ends(0);
     let mut expected = before;
-    expected.push("image".to_owned());
+    expected.extend(["image", ".image.young.kvmsh-part"].map(str::to_owned));
     expected.sort();
     assert_eq!(files(&lab), expected);
     same(&here, &lab.dir().join("shared/image"));
