@@ -135,7 +135,7 @@ fn snapshots_come_and_go_and_strangers_stay() {
     // A guest that runs would stand still: it is passed over, and where all do, nothing was done.
     let web = lab.guest("h2-a", "web1").start();
     web.wait_boot();
-    let passed = run(&lab, &["-q"], "snapshot-rotate.rhai", &["h2-a", "--guest", "web1"]);
+    let passed = run(&lab, &[], "snapshot-rotate.rhai", &["h2-a", "--guest", "web1"]);
     passed.ends(4).says(&["web1 runs, and is passed over", "error[domain_active]"]);
     assert_eq!(lab.virsh("h2-a", &["snapshot-list", "web1", "--name"]).trim(), "");
     let running = run(&lab, &[], "snapshot-rotate.rhai", &["h2-a", "--guest", "web1", "--running"]);
