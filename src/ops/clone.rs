@@ -79,6 +79,9 @@ impl Domain {
         file_name("domain", name)?;
         let here = self.host();
         let there = options.on.as_ref().unwrap_or(here);
+        if there.name() != here.name() {
+            there.refuse_cordoned()?;
+        }
         let state = self.state()?;
         if !matches!(state.word(), "shut off" | "crashed") {
             let message =

@@ -79,9 +79,10 @@ impl Host {
     /// Makes a machine, defines and perhaps starts it. When a step fails, what was made is taken back.
     ///
     /// # Errors
-    /// `invalid_name`, `domain_exists`, `storage_vol_exist`, `too_small`; those of each step.
+    /// `invalid_name`, `cordoned`, `domain_exists`, `storage_vol_exist`, `too_small`; those of each step.
     pub fn create_machine(&self, wanted: &MachineRequest) -> Result<Domain, Fault> {
         file_name("domain", &wanted.name)?;
+        self.refuse_cordoned()?;
         if self.domains()?.iter().any(|known| known.name() == wanted.name) {
             let message = format!("{} has a domain {} already", self.name(), wanted.name);
             return Err(refuse("domain_exists", message).on_host(self.name()));

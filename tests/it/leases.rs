@@ -114,6 +114,14 @@ fn nobody_is_placed_on_a_cordoned_host() {
     lab.run(kvmsh(&lab, &["hosts"]), LONG).ends(0).prints(&["new disks; by "]);
     let refused = run_code(&lab, r#"host("h2-a").domain("web1").migrate("h2-b")"#);
     refused.ends(4).says(&["h2-b is cordoned: new disks; by ", r#"host("h2-b").uncordon()"#]);
+    // Nor is one made there, whichever way; a plan says so as well.
+    for code in [
+        r#"host("h2-b").create(#{ name: "new", disks: [], start: false })"#,
+        r#"host("h2-a").domain("old").clone_to("new", #{ on: "h2-b" })"#,
+    ] {
+        run_code(&lab, code).ends(4).says(&["error[cordoned]", "h2-b is cordoned: new disks; by "]);
+        lab.run(kvmsh(&lab, &["--plan", "-c", code]), LONG).ends(4).says(&["error[cordoned]"]);
+    }
     evacuate(&lab, &[], &[]).ends(0);
     assert_eq!((active(&lab, "h2-b").len(), active(&lab, "h2-c")), (0, vec!["web1".to_owned()]));
     // It is in no plan once it is there.

@@ -132,6 +132,14 @@ fn snapshots_come_and_go_and_strangers_stay() {
     run(&lab, &[], "snapshot-rotate.rhai", &["h2-a", "--guest", "nobody"])
         .ends(4)
         .says(&["error[no_domain]"]);
+    // A guest that runs would stand still: it is passed over, and where all do, nothing was done.
+    let web = lab.guest("h2-a", "web1").start();
+    web.wait_boot();
+    let passed = run(&lab, &[], "snapshot-rotate.rhai", &["h2-a", "--guest", "web1"]);
+    passed.ends(4).says(&["web1 runs, and is passed over", "error[domain_active]"]);
+    assert_eq!(lab.virsh("h2-a", &["snapshot-list", "web1", "--name"]).trim(), "");
+    let running = run(&lab, &[], "snapshot-rotate.rhai", &["h2-a", "--guest", "web1", "--running"]);
+    running.ends(0).prints(&["web1: made auto-"]);
     // A guest whose disk is gone fails, and the others are done.
     lab.guest("h2-a", "broken").off().start();
     std::fs::remove_file(lab.shared().join("broken.qcow2")).unwrap();
@@ -181,6 +189,25 @@ fn backups_of_guests_are_verified_kept_and_leave_nothing_half_done() {
     );
     run_code(&lab, &code).ends(1).says(&["error[not_restorable]", "cannot be relied on"]);
     assert_eq!(lab.state(), state);
+    // However many nights go wrong, the good copy stays; of the others the newest does.
+    let kernel = |from: &str, to: &str| {
+        let line = format!(
+            "virsh -q dumpxml old | sed 's#{from}#{to}#' >/root/old.xml && virsh -q define /root/old.xml"
+        );
+        let mut sh = lab.on_host("h2-a", "sh");
+        sh.args(["-c", &line]);
+        lab.run(sh, LONG).ends(0);
+    };
+    kernel("/srv/boot/vmlinuz", "/srv/boot/none");
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(1100));
+        let bad = backup(&[], &["--keep", "1", "--guest", "old"]);
+        bad.ends(5).says(&["error: old: ", "cannot be relied on"]);
+    }
+    let (there, good) = (list("old/*"), list("old/*/good"));
+    assert_eq!((there.len(), &good[..]), (2, &[format!("{}/good", kept[0])][..]), "{there:?}");
+    kernel("/srv/boot/none", "/srv/boot/vmlinuz");
+    let kept = there;
     // A disk that cannot be read fails that guest alone, and what is not whole goes.
     std::fs::remove_file(lab.shared().join("old.qcow2")).unwrap();
     let partial = backup(&[], &[]);
@@ -188,6 +215,62 @@ fn backups_of_guests_are_verified_kept_and_leave_nothing_half_done() {
     assert_eq!(list("old/*"), kept);
     backup(&[], &["--guest", "nobody"]).ends(4);
     run(&lab, &[], "backup.rhai", &["h2-a"]).ends(2);
+    no_guest_stays_frozen(&lab);
+}
+
+/// What stands in for virsh, with an agent that answers; what it is to do otherwise is named by files.
+const VIRSH: &str = r#"#!/bin/sh
+echo "$LC_ALL $*" >>/srv/shared/calls
+case "$*" in
+*domfsthaw*) [ ! -e /srv/shared/no-thaw ] || { echo "the agent is away" >&2; exit 1; } ;;
+*domjobinfo*) [ ! -e /srv/shared/gone ] || { echo "domain is not running" >&2; exit 1; }; echo "Job type: Unbounded" ;;
+*domfsfreeze* | *backup-begin* | *domjobabort*) ;;
+*) exec /usr/bin/virsh "$@" ;;
+esac
+"#;
+
+fn no_guest_stays_frozen(lab: &Lab) {
+    let shared = lab.shared();
+    std::fs::write(shared.join("virsh"), VIRSH).unwrap();
+    let mut install = lab.on_host("h2-a", "sh");
+    install.args(["-c", "install -m 755 /srv/shared/virsh /usr/local/bin/virsh && ls /root/backup/web1"]);
+    let copies = lab.run(install, LONG);
+    copies.ends(0);
+    let backup = |stop: bool| {
+        std::fs::write(shared.join("calls"), "").unwrap();
+        let calls = || std::fs::read_to_string(shared.join("calls")).unwrap();
+        let mut kvmsh = kvmsh(lab, &[]);
+        kvmsh.arg(script("backup.rhai")).args(["h2-a", "--to", "/root/backup", "--guest", "web1"]);
+        let child = lab.spawn(kvmsh);
+        if stop {
+            wait_until(LONG, "the copy", || calls().contains("domjobinfo"));
+            child.signal("TERM");
+        }
+        let ended = child.wait(LONG);
+        let words = ["domfsfreeze", "backup-begin", "domfsthaw", "domjobinfo", "domjobabort"];
+        let mut order: Vec<_> = (calls().lines())
+            .filter_map(|line| words.into_iter().find(|word| line.starts_with("C ") && line.contains(word)))
+            .collect();
+        order.dedup();
+        let mut ls = lab.on_host("h2-a", "ls");
+        ls.arg("/root/backup/web1");
+        assert_eq!(lab.run(ls, LONG).stdout, copies.stdout, "nothing half done stays: {ended}");
+        (ended, order)
+    };
+    let whole = ["domfsfreeze", "backup-begin", "domfsthaw", "domjobinfo", "domjobabort"];
+    let (ended, calls) = backup(true);
+    assert!([130, 143].contains(&ended.code()), "{ended}");
+    assert_eq!(calls, whole, "{ended}");
+    // The guest goes away, and nobody waits for it.
+    std::fs::write(shared.join("gone"), "").unwrap();
+    let (ended, calls) = backup(false);
+    ended.ends(5).says(&["error: web1: ", "domain is not running"]);
+    assert_eq!(calls, whole, "{ended}");
+    // Who cannot be thawed is named.
+    std::fs::write(shared.join("no-thaw"), "").unwrap();
+    let (ended, calls) = backup(false);
+    ended.ends(5).says(&["error: web1: ", "may still be frozen", "the agent is away"]);
+    assert_eq!(calls, ["domfsfreeze", "backup-begin", "domfsthaw", "domjobabort"], "{ended}");
 }
 
 #[test]

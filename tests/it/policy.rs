@@ -44,3 +44,25 @@ fn where_no_target_can_be_reached_that_is_the_error() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("nothing was moved, no guest of a can be: "), "{said}");
 }
+
+#[test]
+fn what_is_put_into_xml_stays_what_it_is() {
+    let code = r#"import "std/backup" as b; let odd = "/srv/a<b>&amp;'c\"/d"; let x = xml(`<a b='${b::escaped(odd)}'>${b::escaped(odd)}</a>`);
+        [x.get("@b") == odd, b::escaped("<>&'\"")]"#;
+    let output = kvmsh("", &["-c", code]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("yes\n") && said.contains("&lt;&gt;&amp;&apos;&quot;"), "{output:?}");
+}
+
+#[test]
+fn only_guests_of_the_systems_libvirt_are_copied_and_have_snapshots() {
+    for code in [
+        r#"import "std/backup" as b; b::guest(host("a").domain("test"), #{ to: "/srv/backup" })"#,
+        r#"import "std/backup" as b; b::verify(host("a"), "/srv/backup", 1)"#,
+        r#"import "std/snapshots" as s; s::rotate(host("a").domain("test"), #{})"#,
+    ] {
+        let output = kvmsh("[hosts.a]\nuri = 'test:///default'\n", &["-c", code]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(4) && said.contains("error[no_support]"), "{said}");
+    }
+}

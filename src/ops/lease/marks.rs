@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::SCRIPT;
-use crate::model::Fault;
+use crate::model::{Class, Fault};
 use crate::ops::Host;
 use crate::ssh::Probe;
 
@@ -134,6 +134,24 @@ impl Host {
         let probe = Probe::script(SCRIPT, ["show"]).timeout(super::STEP);
         let output = self.shell().probe(&probe).map_err(|error| Fault::from(error).on_host(self.name()))?;
         Ok(Marks::read(&output.text()))
+    }
+
+    /// Refuses where the host is cordoned: at the head of all that makes a new guest there.
+    ///
+    /// # Errors
+    /// `cordoned` (refused); faults of the connection.
+    pub fn refuse_cordoned(&self) -> Result<(), Fault> {
+        let marks = match self.marks() {
+            Ok(marks) => marks,
+            // libvirt over TLS needs no SSH; who has none, has no cordons.
+            Err(fault) if fault.class == Class::Connect && !self.uri().contains("+ssh") => return Ok(()),
+            Err(fault) => return Err(fault),
+        };
+        let Some(cordon) = marks.cordon else { return Ok(()) };
+        Err(Fault::new("cordoned", format!("{} is cordoned: {}", self.name(), cordon.sentence()))
+            .class(Class::Refused)
+            .on_host(self.name())
+            .hint(format!("when it may have guests again: host(\"{}\").uncordon()", self.name())))
     }
 }
 

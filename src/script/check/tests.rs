@@ -148,6 +148,7 @@ fn odd_scripts_that_are_sound_pass() {
         "fn check(h) { h.name } par(hosts(), check);",
         "fn shout() { this.to_upper() } let s = \"a\"; s.shout();",
         "fn grow(n) { this += n; } let x = 1; x.grow(2);",
+        "let a = [1, 2]; a.for_each(|| this = #{ mine: this }); a[0].mine;",
         "for (x, i) in [1, 2] { print(x + i); }",
         "for i in 0..10 { print(i); } for i in range(0, 10, 2) { print(i); }",
         "for c in \"abc\" { print(c.to_upper()); }",

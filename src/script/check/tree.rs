@@ -23,7 +23,6 @@ const PURE: &[&str] = &[
     "find",
     "find_map",
     "index_of",
-    "for_each",
     "extract",
     "get",
     "keys",
