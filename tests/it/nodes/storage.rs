@@ -33,7 +33,7 @@ fn wake(lab: &VmLab) {
 /// All that the setup could have changed.
 fn state(lab: &VmLab) -> String {
     let look = "set +e; cat /etc/exports.d/* /etc/nfsmount.conf.d/kvmsh* /etc/systemd/system/*.d/kvmsh* 2>/dev/null; \
-                exportfs -s; ls -ldn /srv/nfs /var/lib/libvirt/*; findmnt -n -t nfs4; \
+                exportfs -s; stat -c '%A %u:%g %n' /srv/nfs /var/lib/libvirt/*; findmnt -n -t nfs4; \
                 virsh -q -c qemu:///system pool-list --all --details 2>/dev/null | tr -s ' ' | cut -d' ' -f1-4; true";
     ["h2-a", "h2-b", "nas"].map(|node| lab.shell(node, look)).concat()
 }
