@@ -22,7 +22,7 @@ LAB ?= $(CURDIR)/.lab
 
 DEBUG := $(CARGO_TARGET_DIR)/debug/kvmsh
 RELEASE := $(CARGO_TARGET_DIR)/release/kvmsh
-SCRIPTS := tests/lab/demo tools/build-deps .ci/run
+SCRIPTS := tests/lab/demo tools/build-deps tools/run-tests .ci/run
 
 # The practice cluster needs root. Cargo does not, and must not leave root's files behind: it runs as you are and starts
 # only the test programs through sudo.
@@ -42,15 +42,11 @@ demo: build lab-parts ## build kvmsh and show it at work on a practice cluster o
 
 .PHONY: test
 test: lint lab-parts vm-parts ## lint, then all tests, on real libvirt daemons, SSH servers and guests
-	@# Whole Debian nodes in QEMU keep both processors busy: they come after what measures time. Two labs at once may take
-	@# each other's time; what fails then has a second chance alone, and none after that.
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	if ! $(RUNNER) $(CARGO) test --locked --test it -- nodes:: --test-threads=2 2>&1 | tee "$$log"; then \
-		failed=$$(sed -n 's/^    \(nodes::[a-z0-9_:]*\)$$/\1/p' "$$log" | sort -u); \
-		[[ -n $$failed ]] || exit 1; \
-		echo "once more, one at a time:" $$failed; \
-		$(RUNNER) $(CARGO) test --locked --test it -- --exact $$failed --test-threads=1; \
-	fi
+	$(CARGO) test --locked --lib --bins
+	$(CARGO) test --locked --doc
+	$(RUNNER) CARGO="$(CARGO)" tools/run-tests --skip nodes::
+	@# Whole Debian nodes in QEMU keep both processors busy: they come after what measures time.
+	$(RUNNER) CARGO="$(CARGO)" tools/run-tests nodes:: --test-threads=2
 
 .PHONY: lab
 lab: build lab-parts lab-down ## a practice cluster that stays, to play with
