@@ -78,6 +78,10 @@ fn health_tells_what_is_not_as_it_should_be() {
     // Both hosts have the same pool, which this machine's disk may have filled.
     let well = ["--pool-warn", "101", "--pool-bad", "101"];
     run(&lab, &["-q"], "health.rhai", &well).ends(0);
+    let nobody = lab.scratch().join("nobody.toml");
+    std::fs::write(&nobody, "").unwrap();
+    let nobody = nobody.display().to_string();
+    run(&lab, &["--inventory", &nobody], "health.rhai", &[]).ends(4).says(&["error[no_hosts]"]);
     lab.guest("h2-b", "down").off().start();
     lab.virsh("h2-b", &["autostart", "down"]);
     run_code(&lab, r#"host("h2-a").cordon("new disks")"#).ends(0);
