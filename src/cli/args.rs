@@ -68,7 +68,7 @@ pub struct Cli {
 /// Options of kvmsh itself: they stand before FILE.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Only these hosts: names, globs, @GROUP or tag:WORD; several with commas
+    /// Only these hosts: names, globs, @GROUP, tag:WORD or libvirt URIs; several with commas
     #[arg(short = 'H', long, value_name = "GLOB", value_delimiter = ',', global = true)]
     pub hosts: Vec<String>,
 

@@ -239,15 +239,27 @@ impl Session {
     }
 
     /// The hosts that match any of the patterns (names, globs, `@group`,
-    /// `tag:x`); without patterns those of `--hosts`, or all.
+    /// `tag:x`, libvirt URIs); without patterns those of `--hosts`, or all.
+    /// Those of the inventory come first, in its order.
     ///
     /// # Errors
-    /// `unknown_host`.
+    /// `unknown_host`; `invalid_uri`.
     pub fn hosts(&self, patterns: &[String]) -> Result<Vec<Host>, Fault> {
         let patterns = if patterns.is_empty() { &self.0.settings.select } else { patterns };
         let inventory = self.inventory();
-        let entries = inventory::select(&inventory, patterns)?;
-        entries.into_iter().map(|entry| self.host(&entry.target.name)).collect()
+        let (uris, patterns): (Vec<String>, Vec<String>) =
+            patterns.iter().cloned().partition(|pattern| pattern.contains("://"));
+        let mut names: Vec<String> = Vec::new();
+        if uris.is_empty() || !patterns.is_empty() {
+            let listed = inventory::select(&inventory, &patterns)?;
+            names.extend(listed.into_iter().map(|entry| entry.target.name.clone()));
+        }
+        for uri in uris {
+            if !names.contains(&uri) {
+                names.push(uri);
+            }
+        }
+        names.iter().map(|name| self.host(name)).collect()
     }
 
     fn unknown(&self, name: &str) -> Fault {
@@ -341,6 +353,18 @@ mod tests {
         let fault = session(&["h2-a"]).host("h2-q").unwrap_err();
         assert_eq!((fault.code.as_str(), fault.class), ("unknown_host", Class::Connect));
         assert_eq!(fault.hint.as_deref(), Some("did you mean `h2-a`?"));
+    }
+
+    #[test]
+    fn uris_stand_beside_patterns_and_bring_no_other_hosts_with_them() {
+        let names = |patterns: &[&str]| -> Vec<String> {
+            let patterns: Vec<String> = patterns.iter().map(|&one| one.to_owned()).collect();
+            let hosts = session(&["h2-a", "h2-b"]).hosts(&patterns).unwrap();
+            hosts.iter().map(|host| host.name().to_owned()).collect()
+        };
+        assert_eq!(names(&[]), ["h2-a", "h2-b"]);
+        assert_eq!(names(&["test:///default", "test:///default"]), ["test:///default"]);
+        assert_eq!(names(&["test:///default", "h2-b"]), ["h2-b", "test:///default"]);
     }
 
     #[test]

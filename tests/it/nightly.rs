@@ -82,6 +82,7 @@ fn health_tells_what_is_not_as_it_should_be() {
     std::fs::write(&nobody, "").unwrap();
     let nobody = nobody.display().to_string();
     run(&lab, &["--inventory", &nobody], "health.rhai", &[]).ends(4).says(&["error[no_hosts]"]);
+    run(&lab, &["--inventory", &nobody], "health.rhai", &["--monitoring"]).ends(3).prints(&["UNKNOWN - "]);
     lab.guest("h2-b", "down").off().start();
     lab.virsh("h2-b", &["autostart", "down"]);
     run_code(&lab, r#"host("h2-a").cordon("new disks")"#).ends(0);

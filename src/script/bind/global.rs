@@ -36,7 +36,7 @@ pub(super) mod functions {
 
     /// The hosts of the inventory that match.
     ///
-    /// `patterns`: a name, a glob such as `"h2-*"`, `"@group"`, `"tag:x"`, or an array of such.
+    /// `patterns`: a name, a glob such as `"h2-*"`, `"@group"`, `"tag:x"`, a libvirt URI, or an array of such.
     ///
     /// Errors: `unknown_host` for a name, group or tag that there is not.
     ///
