@@ -17,11 +17,18 @@ use super::proxy::Helper;
 /// libssh2's `LIBSSH2_ERROR_EAGAIN`.
 pub(super) const EAGAIN: i32 = -37;
 
-/// How often a sign of life is asked for, in seconds (as `ServerAliveInterval`).
-const ALIVE_INTERVAL: u32 = 5;
+/// How often a sign of life is asked for (as `ServerAliveInterval`).
+const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// libssh2 sends no sign of life within so many seconds of the last one, by the wall clock; 2 is its least.
+const LEAST_INTERVAL: u32 = 2;
 
 /// A peer that has not said anything for this long, though asked, is taken for dead.
 const SILENCE: Duration = Duration::from_secs(22);
+
+/// So many questions without an answer (as `ServerAliveCountMax`): whoever was stopped for a
+/// minute has not asked, and must not take the others' silence for death.
+const UNANSWERED: u32 = 4;
 
 /// See the module's description.
 pub(super) struct Wire {
@@ -30,6 +37,9 @@ pub(super) struct Wire {
     /// What carries the connection when it is not a plain TCP socket.
     helper: Option<Helper>,
     heard: Instant,
+    /// When the peer was last asked for a sign of life, and how often since it was heard.
+    asked: Instant,
+    unanswered: u32,
     /// Waits in a row that returned at once.
     hasty: u32,
 }
@@ -41,7 +51,8 @@ impl Wire {
         let socket = Arc::new(socket);
         ssh.set_tcp_stream(Arc::clone(&socket));
         ssh.set_blocking(false);
-        Ok(Self { ssh, socket, helper, heard: Instant::now(), hasty: 0 })
+        let now = Instant::now();
+        Ok(Self { ssh, socket, helper, heard: now, asked: now, unanswered: 0, hasty: 0 })
     }
 
     /// libssh2's session, in non-blocking mode.
@@ -70,13 +81,14 @@ impl Wire {
 
     /// Has libssh2 ask the peer for a sign of life every few seconds.
     pub(super) fn keep_alive(&mut self) {
-        self.ssh.set_keepalive(true, ALIVE_INTERVAL);
-        self.heard = Instant::now();
+        self.ssh.set_keepalive(true, LEAST_INTERVAL);
+        self.wake();
     }
 
     /// The connection has been idle: silence until now means nothing.
     pub(super) fn wake(&mut self) {
         self.heard = Instant::now();
+        self.unanswered = 0;
     }
 
     /// Waits until libssh2 can go on, or for a moment.
@@ -91,7 +103,7 @@ impl Wire {
         read: bool,
         other: Option<(BorrowedFd<'_>, PollFlags)>,
     ) -> Result<(), Stall> {
-        if self.heard.elapsed() > SILENCE {
+        if self.heard.elapsed() > SILENCE && self.unanswered >= UNANSWERED {
             return Err(Stall::Lost(format!("nothing heard for {} s", SILENCE.as_secs())));
         }
         let outbound =
@@ -106,7 +118,7 @@ impl Wire {
         let events = fds[0].revents().unwrap_or(PollFlags::empty());
         // Not reading is not the peer's silence.
         if events.contains(PollFlags::POLLIN) || !read {
-            self.heard = Instant::now();
+            self.wake();
         }
         // libssh2 cannot read while a packet of its own is half sent: then the
         // readable socket would have us run in circles.
@@ -115,23 +127,26 @@ impl Wire {
         if self.hasty > 200 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        if !outbound {
-            self.ask_for_life()?;
+        if self.asked.elapsed() >= ALIVE_INTERVAL {
+            self.asked = Instant::now();
+            // What does not even take data is asked by that.
+            self.unanswered += u32::from(outbound || self.ask_for_life()?);
         }
         Ok(())
     }
 
-    /// Sends a keepalive when one is due.
+    /// Sends a keepalive; false when libssh2 did not, because the wall clock has been set back.
     ///
     /// Only while the socket takes data: libssh2 never completes a keepalive
     /// that was sent by half, and after it nothing else can be sent.
-    fn ask_for_life(&mut self) -> Result<(), Stall> {
+    fn ask_for_life(&mut self) -> Result<bool, Stall> {
         let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
         let writable = nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO).is_ok_and(|n| n > 0);
         if !writable {
-            return Ok(());
+            return Ok(true);
         }
-        self.ssh.keepalive_send().map(|_| ()).map_err(|e| Stall::Lost(e.message().to_owned()))
+        let next = self.ssh.keepalive_send().map_err(|e| Stall::Lost(e.message().to_owned()))?;
+        Ok(next == LEAST_INTERVAL)
     }
 
     /// Whether the peer has closed the connection, as far as this side knows.

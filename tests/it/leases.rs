@@ -1,5 +1,8 @@
 //! Leases and cordons on real hosts: who changes a host is told to others, and ends with its holder.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
 use std::time::Duration;
 
 use crate::lab::{Lab, wait_until};
@@ -133,4 +136,73 @@ fn nobody_is_placed_on_a_cordoned_host() {
     for host in ["h2-a", "h2-b", "h2-c"] {
         assert_eq!(lease(&lab, host), "", "{host}");
     }
+}
+
+/// `kvmsh -c CODE` by a clock of its own, which `hands` moves.
+fn by_another_clock(lab: &Lab, hands: &Path, code: &str) -> Command {
+    let library = glob("/usr/lib", "faketime/libfaketimeMT.so.1");
+    let mut kvmsh = lab.controller("env");
+    kvmsh
+        .arg(format!("LD_PRELOAD={}", library.display()))
+        .arg(format!("FAKETIME_TIMESTAMP_FILE={}", hands.display()))
+        .args(["FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", env!("CARGO_BIN_EXE_kvmsh")])
+        .args(["--timeout", "150s", "-c", code]);
+    kvmsh
+}
+
+/// The one `DIRECTORY/*/NAME` there is.
+fn glob(directory: &str, name: &str) -> PathBuf {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path().join(name));
+    entries.into_iter().find(|path| path.exists()).unwrap_or_else(|| panic!("no {directory}/*/{name}"))
+}
+
+#[test]
+fn a_clock_that_jumps_neither_ends_a_run_nor_its_lease() {
+    let lab = pair();
+    let runs = [("h2-a", "+3d"), ("h2-b", "-3d")].map(|(host, jump)| {
+        let hands = lab.scratch().join(host);
+        std::fs::write(&hands, "+0\n").unwrap();
+        // Longer than a connection may be silent, and in all than a lease lasts that nobody renews.
+        let code = format!(
+            r#"let h = host("{host}"); h.run("true"); print("holds");
+               print(h.run("sleep 27; echo heard").stdout); sleep(45); h.run("true"); print(retry(2, 0.1, || "well"))"#
+        );
+        (host, jump, hands.clone(), lab.spawn(by_another_clock(&lab, &hands, &code)))
+    });
+    for (_, jump, hands, run) in &runs {
+        wait_until(LONG, "the lease", || run.stdout().contains("holds"));
+        std::fs::write(hands, format!("{jump}\n")).unwrap();
+    }
+    for (host, ..) in &runs {
+        change(&lab, &[], host).ends(4).says(&["error[lease_held]"]);
+    }
+    // Later than the lease would end that its holder does not renew.
+    sleep(Duration::from_secs(62));
+    for (host, ..) in &runs {
+        change(&lab, &[], host).ends(4).says(&["error[lease_held]"]);
+    }
+    for (host, _, _, run) in runs {
+        run.wait(LONG).ends(0).prints(&["holds\nheard\n\nwell\n"]);
+        assert_eq!(lease(&lab, host), "");
+    }
+    // Each change is in the journal once, and complete, though the times are out of order.
+    let listed = lab.run(kvmsh(&lab, &["journal", "-o", "json"]), LONG);
+    let changes: serde_json::Value = serde_json::from_str(&listed.ends(0).stdout).unwrap();
+    let ended = |one: &&serde_json::Value| one["result"] == "ok";
+    let changes = changes.as_array().unwrap();
+    assert_eq!(changes.iter().filter(ended).count(), changes.len(), "{listed}");
+    lab.run(kvmsh(&lab, &["journal", "--runs"]), LONG).ends(0);
+}
+
+#[test]
+fn who_was_stopped_for_a_while_has_heard_nothing_and_knows_why() {
+    let lab = Lab::up(&["h2-a"]);
+    let code = r#"print("begins"); print(host("h2-a").run("sleep 27; echo heard").stdout)"#;
+    let run = lab.spawn(kvmsh(&lab, &["-c", code]));
+    wait_until(LONG, "the command", || !lease(&lab, "h2-a").is_empty());
+    sleep(Duration::from_secs(1));
+    run.signal("STOP");
+    sleep(Duration::from_secs(24));
+    run.signal("CONT");
+    run.wait(LONG).ends(0).prints(&["begins\nheard\n\n"]);
 }

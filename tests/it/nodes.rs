@@ -5,3 +5,4 @@ mod lab;
 mod network;
 mod prep;
 mod storage;
+mod unattended;

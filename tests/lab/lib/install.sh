@@ -11,7 +11,7 @@ PARTS=(
     dnsmasq:dnsmasq-base iptables:iptables # for libvirt networks with addresses
     sshd:openssh-server ssh:openssh-client ip:iproute2 tc:iproute2
     nsenter:util-linux unshare:util-linux setsid:util-linux setpriv:util-linux flock:util-linux
-    mount:mount cpio:cpio gzip:gzip
+    mount:mount cpio:cpio gzip:gzip faketime:faketime # a controller whose clock jumps
 )
 # libvirt_driver_NAME.so. Newer releases have a package libvirt-daemon-driver-NAME for each, older ones for the first.
 DRIVERS=(qemu storage network secret nodedev nwfilter)

@@ -8,10 +8,10 @@ readonly BASE_PACKAGES=(
     systemd-sysv dbus libpam-systemd udev kmod procps sudo ifupdown isc-dhcp-client iproute2 iputils-ping netbase
     openssh-server linux-image-cloud-amd64 qemu-guest-agent
 )
-# What the article's author installs on top, and what variants have instead of ifupdown.
+# What the article's author installs on top, with the cron of a server; and what variants have instead of ifupdown.
 readonly HOST_PACKAGES=(
     ifenslave bridge-utils iputils-arping nfs-common nfs-kernel-server libvirt-daemon-system libvirt-clients
-    qemu-system-x86 qemu-utils
+    qemu-system-x86 qemu-utils cron
 )
 readonly NETPLAN_PACKAGES=(netplan.io) NM_PACKAGES=(network-manager)
 

@@ -1,0 +1,197 @@
+//! kvmsh as cron and systemd start it, on a real node: with next to no environment, nobody watching, shut in.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::lab::vm::{Node, VmLab};
+
+/// How long anything may take on a node that shares its processors; cron alone begins a job only once a minute.
+const LONG: Duration = Duration::from_secs(300);
+
+/// A guest without disks, so that it can run anywhere. It does nothing.
+const GUEST: &str = "<domain type='qemu'><name>web</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+    <os><type arch='x86_64' machine='pc'>hvm</type><kernel>/srv/guest/vmlinuz</kernel><initrd>/srv/guest/initrd</initrd>
+    <cmdline>console=ttyS1 quiet panic=1 guest=web</cmdline></os><features><acpi/></features><devices>
+    <serial type='null'/><serial type='null'/></devices></domain>";
+
+/// A file of this repository.
+fn ours(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Copies a file to a node, not over its network.
+fn send(lab: &VmLab, node: &str, from: &Path, to: &str) {
+    let mut send = Command::new(ours("tests/lab/vm"));
+    send.args(["exec", "--stdin"]).arg(lab.dir()).args([node, "sh", "-c", "cat >\"$0\"", to]);
+    send.stdin(File::open(from).unwrap());
+    assert!(send.status().unwrap().success(), "{to} could not be written on {node}");
+}
+
+/// Writes a text to a file on a node.
+fn write(lab: &VmLab, node: &str, to: &str, text: &str) {
+    let file = lab.scratch().join("text");
+    std::fs::write(&file, text).unwrap();
+    send(lab, node, &file, to);
+}
+
+/// kvmsh and its scripts where the examples have them, a user for them, and a guest.
+fn install(lab: &VmLab, node: &str) {
+    let lean = lab.scratch().join("kvmsh");
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(&lean).arg(env!("CARGO_BIN_EXE_kvmsh"));
+    assert!(strip.status().unwrap().success(), "strip");
+    lab.shell(
+        node,
+        "mkdir -p /usr/local/share/kvmsh/scripts /etc/kvmsh; useradd --create-home --groups libvirt kvmsh",
+    );
+    send(lab, node, &lean, "/usr/local/bin/kvmsh");
+    for script in ["health.rhai", "evacuate.rhai"] {
+        send(lab, node, &ours("scripts").join(script), &format!("/usr/local/share/kvmsh/scripts/{script}"));
+    }
+    write(lab, node, "/root/web.xml", GUEST);
+    lab.shell(node, "chmod 755 /usr/local/bin/kvmsh; virsh -q define /root/web.xml");
+}
+
+/// Waits until a command of the node's says `word`; returns all it said.
+fn wait_for(lab: &VmLab, node: &str, command: &str, word: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let said = lab.shell(node, &format!("{{ {command}; }} 2>&1 || true"));
+        if said.contains(word) {
+            return said;
+        }
+        assert!(began.elapsed() < LONG, "{command} does not say {word:?}: {said}");
+        sleep(Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn cron_runs_scripts_as_root_and_as_a_user_of_libvirts_group_and_mails_only_failures() {
+    let lab = VmLab::up(&[Node::new("h2-a").memory(768)]);
+    let node = "h2-a";
+    install(&lab, node);
+    write(&lab, node, "/etc/kvmsh/hosts.toml", "[hosts.here]\nuri = \"qemu:///system\"\n");
+    // Two of them in the same second, and the same guest: one waits for the other's lease.
+    let night = "let web = host(`here`).domain(`web`);\n\
+                 if args[0] == `root` { web.autostart = true; } else { web.start(); }\nprint(`${args[0]} did it`);\n";
+    write(&lab, node, "/usr/local/share/kvmsh/night.rhai", night);
+    let job = |user: &str| {
+        format!(
+            "* * * * * {user} cd /; /usr/local/bin/kvmsh --lock night --wait 50s /usr/local/share/kvmsh/night.rhai {user} \
+             >>/var/tmp/{user} 2>&1; echo \"ended $?\" >>/var/tmp/{user}\n"
+        )
+    };
+    let jobs = format!("KVMSH_INVENTORY=/etc/kvmsh/hosts.toml\n{}{}", job("root"), job("kvmsh"));
+    write(&lab, node, "/etc/cron.d/night", &jobs);
+    lab.shell(node, "systemctl restart cron");
+    for user in ["root", "kvmsh"] {
+        let said = wait_for(&lab, node, &format!("cat /var/tmp/{user}"), "ended");
+        assert!(said.contains(&format!("{user} did it\n")) && said.contains("ended 0\n"), "{said}");
+    }
+    lab.shell(node, "rm /etc/cron.d/night");
+    assert!(lab.shell(node, "virsh dominfo web | tr -s ' '").contains("Autostart: enable\n"));
+    assert_eq!(lab.shell(node, "virsh domstate web").trim(), "running");
+    let journal = |user: &str, options: &str| {
+        format!(
+            "runuser -u {user} -- env -i HOME=$(getent passwd {user} | cut -d: -f6) /usr/local/bin/kvmsh journal {options}"
+        )
+    };
+    for (user, done) in [("root", "autostart"), ("kvmsh", "start")] {
+        let told = lab.shell(node, &journal(user, "--tree"));
+        assert!(told.contains(user) && told.contains(done) && told.contains("night.rhai"), "{told}");
+    }
+
+    // The example as it is, but every minute. What a job writes cron would mail; here it only says that there was something.
+    let text = std::fs::read_to_string(ours("docs/examples/crontab")).unwrap();
+    assert!(text.contains("\n*/10 "), "{text}");
+    write(&lab, node, "/etc/cron.d/kvmsh", &text.replace("\n*/10 ", "\n* "));
+    lab.shell(node, "systemctl restart cron");
+    let runs = journal("kvmsh", "--runs -o json");
+    let log = "journalctl -q -t cron -t CRON";
+    wait_for(&lab, node, &runs, "health.rhai");
+    let told = lab.shell(node, log);
+    assert!(!told.contains("discarding output"), "{told}");
+    // It is to start with its host, and does not run.
+    lab.shell(node, "virsh -q destroy web");
+    wait_for(&lab, node, log, "No MTA installed, discarding output");
+    let runs: serde_json::Value = serde_json::from_str(&lab.shell(node, &runs)).unwrap();
+    let exits: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["exit"].as_i64()).collect();
+    assert!(exits.contains(&Some(0)) && exits.contains(&Some(5)), "{runs}");
+}
+
+#[test]
+fn a_timer_of_systemd_evacuates_a_host_shut_in_as_the_example_says() {
+    let lab = VmLab::up(&[Node::new("h2-a").memory(768), Node::new("h2-b").memory(768)]);
+    let node = "h2-a";
+    install(&lab, node);
+    lab.shell(node, "virsh -q start web");
+    // The user's own way to both hosts, the one it runs on included.
+    lab.shell(node, "mkdir -p /home/kvmsh/.config/kvmsh");
+    for file in ["id_ed25519", "known_hosts"] {
+        send(&lab, node, &lab.dir().join(file), &format!("/home/kvmsh/.config/kvmsh/{file}"));
+    }
+    let host = |name: &str, address: &str| {
+        format!(
+            "[hosts.{name}]\naddress = \"{address}\"\nuser = \"root\"\nidentity = \"id_ed25519\"\nknown_hosts = \"known_hosts\"\n"
+        )
+    };
+    let inventory = [host("h2-a", "10.88.0.11"), host("h2-b", "10.88.0.12")].concat();
+    write(&lab, node, "/home/kvmsh/.config/kvmsh/hosts.toml", &inventory);
+    lab.shell(node, "cd /home/kvmsh; chmod 600 .config/kvmsh/id_ed25519; chown -R kvmsh: .");
+    for unit in ["kvmsh-nightly.service", "kvmsh-nightly.timer"] {
+        send(&lab, node, &ours("docs/examples").join(unit), &format!("/etc/systemd/system/{unit}"));
+    }
+
+    // At noon nothing may be done.
+    lab.shell(
+        node,
+        "date -s '2027-01-02 12:00' >/dev/null; systemctl daemon-reload; systemctl start kvmsh-nightly 2>/dev/null || true",
+    );
+    let result = "systemctl show -p Result -p ExecMainStatus kvmsh-nightly | xargs";
+    let log = "journalctl -q -u kvmsh-nightly";
+    assert_eq!(lab.shell(node, result), "Result=exit-code ExecMainStatus=4\n", "{}", lab.shell(node, log));
+    assert!(lab.shell(node, log).contains("22:00-05:00"), "{}", lab.shell(node, log));
+    assert_eq!(lab.shell(node, "virsh domstate web").trim(), "running");
+
+    // That Saturday at night the timer does the rest, here without its random delay.
+    write(&lab, node, "/etc/systemd/system/now.conf", "[Timer]\nRandomizedDelaySec=0\n");
+    lab.shell(
+        node,
+        "cd /etc/systemd/system; mkdir kvmsh-nightly.timer.d; mv now.conf kvmsh-nightly.timer.d
+         systemctl daemon-reload; date -s '2027-01-02 22:29:55' >/dev/null; systemctl start kvmsh-nightly.timer",
+    );
+    wait_for(&lab, node, &format!("{result}; {log}"), "ExecMainStatus=0");
+    assert_eq!(lab.shell("h2-b", "virsh list --name --state-running").trim(), "web");
+    assert_eq!(lab.shell(node, "virsh list --name --state-running").trim(), "");
+    assert_eq!(lab.shell(node, result), "Result=success ExecMainStatus=0\n");
+    // systemd's journal has each step's fields, kvmsh's own, in the unit's directory, each change.
+    let fields = lab.shell(node, &format!("{log} -o json | grep -c KVMSH_RUN || true"));
+    assert_ne!(fields.trim(), "0", "{}", lab.shell(node, log));
+    let own = lab.shell(node, "cat /var/lib/kvmsh-nightly/kvmsh/journal.ndjson");
+    assert!(own.contains("\"action\":\"migrate\"") && own.contains("\"user\":\"kvmsh\""), "{own}");
+}
+
+#[test]
+fn stopping_a_unit_ends_what_is_in_flight_and_its_clean_up_runs() {
+    let lab = VmLab::up(&[Node::new("h2-a").memory(768)]);
+    let node = "h2-a";
+    install(&lab, node);
+    let script = "let web = host(`qemu:///system`).domain(`web`);\n\
+                  finally(|| { web.start(); print(`it runs`); sleep(250); }, || web.destroy());\n";
+    write(&lab, node, "/usr/local/share/kvmsh/long.rhai", script);
+    lab.shell(
+        node,
+        "systemd-run -q --unit=long -p KillMode=mixed -p TimeoutStopSec=100 -p Environment=HOME=/root \
+         /usr/local/bin/kvmsh /usr/local/share/kvmsh/long.rhai",
+    );
+    let log = "journalctl -q -u long";
+    wait_for(&lab, node, log, "it runs");
+    assert!(lab.shell(node, "cat /run/kvmsh/lease").contains("long.rhai"));
+    lab.shell(node, "systemctl stop long || true");
+    assert_eq!(lab.shell(node, "virsh domstate web").trim(), "shut off", "{}", lab.shell(node, log));
+    assert!(!lab.shell(node, log).contains("SIGKILL"), "{}", lab.shell(node, log));
+    assert_eq!(lab.shell(node, "cat /run/kvmsh/lease 2>/dev/null || true"), "", "the lease is given back");
+}
