@@ -10,7 +10,7 @@ use crate::ui::Format;
 
 pub(super) fn run(files: &[PathBuf], start: &Start) -> Result<u8, Diagnosis> {
     // What a script may call does not depend on the hosts; their names are looked up where there is an inventory.
-    let runner = Runner::new(&start.session_without_hosts()?);
+    let runner = Runner::checker(&start.session_without_hosts()?);
     let hosts = start.session_if_readable()?;
     let plain = start.options.output == Format::Table;
     let mut worst = 0;

@@ -11,7 +11,7 @@ mod tree;
 mod value;
 mod walk;
 
-use rhai::{Engine, EvalAltResult, OptimizationLevel, Position};
+use rhai::{AST, Engine, EvalAltResult, OptimizationLevel, Position};
 
 use super::help::Index;
 use crate::model::Fault;
@@ -22,7 +22,8 @@ use walk::Walk;
 /// What the check knows beside the script.
 pub(super) struct Known<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) index: &'a Index,
+    /// Everything that can be called, with its documentation; made when something wrong is explained.
+    pub(super) index: &'a dyn Fn() -> &'a Index,
     /// The inventory that names of hosts are looked up in.
     pub(super) session: Option<&'a Session>,
 }
@@ -30,10 +31,19 @@ pub(super) struct Known<'a> {
 /// One thing that is wrong, in the form in which it would fail.
 pub(super) type Finding = Box<EvalAltResult>;
 
-/// All that is wrong with a script that the parser understands; `strict`: what the engine itself says of it.
-pub(super) fn findings(known: &Known<'_>, name: &str, text: &str, strict: Option<Finding>) -> Vec<Finding> {
+/// All that is wrong with a script that the parser understands; `strict`: what the engine itself makes of it.
+pub(super) fn findings(
+    known: &Known<'_>,
+    name: &str,
+    text: &str,
+    strict: Result<AST, Finding>,
+) -> Vec<Finding> {
     let parser = parser(known.engine);
-    let Ok(ast) = parser.compile(text) else { return strict.into_iter().collect() };
+    let (ast, strict) = match strict {
+        Ok(ast) if known.engine.optimization_level() == OptimizationLevel::None => (Ok(ast), None),
+        strict => (parser.compile(text), strict.err()),
+    };
+    let Ok(ast) = ast else { return strict.into_iter().collect() };
     let natives = Natives::of(known.engine);
     let mut walk = Walk::new(known, &natives, &parser, &ast, name);
     walk.script();

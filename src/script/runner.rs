@@ -4,7 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, FnPtr, Module, Scope};
+use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, FnPtr, Module, OptimizationLevel, Scope};
 
 use super::bind::Exit;
 use super::complete::{Completion, Look, World};
@@ -80,6 +80,13 @@ impl Runner {
             known: OnceCell::new(),
             last: RefCell::default(),
         }
+    }
+
+    /// A runner that is to check scripts, not to run them: it parses each once.
+    pub fn checker(session: &Session) -> Self {
+        let mut runner = Self::new(session);
+        runner.engine.set_optimization_level(OptimizationLevel::None);
+        runner
     }
 
     /// A runner for lines at the prompt: `it` is the last result, `last_error` the last error.
@@ -167,9 +174,9 @@ impl Runner {
         self.texts.keep(&source.name, &source.text);
         let mut scope = Scope::new();
         scope.push_constant("args", Array::new());
-        let strict = self.engine.compile_with_scope(&scope, &text).err();
-        let strict = strict.map(|error| Box::new(EvalAltResult::ErrorParsing(*error.0, error.1)));
-        let known = check::Known { engine: &self.engine, index: &self.known().0, session };
+        let strict = self.engine.compile_with_scope(&scope, &text);
+        let strict = strict.map_err(|error| Box::new(EvalAltResult::ErrorParsing(*error.0, error.1)));
+        let known = check::Known { engine: &self.engine, index: &|| &self.known().0, session };
         let found = check::findings(&known, &source.name, &text, strict);
         found.into_iter().map(|finding| self.diagnose(source, finding)).collect()
     }

@@ -342,7 +342,9 @@ pub(super) mod functions {
         transaction.with(|custom| custom.title = title.lines().next().unwrap_or_default().to_owned());
     }
 
-    /// Replaces a file, or makes it with mode 0644; undone, it is what it was, byte for byte.
+    /// Replaces a file, which keeps its owner and mode, or makes it; undone, it is what it was, byte for byte.
+    ///
+    /// A new one has mode 0644; below `/etc/netplan` and `/etc/NetworkManager`, where secrets may be in it, 0600.
     ///
     /// Example: `try { plan(|| host("test:///default").network_transaction(#{}, |t| { t.write("/etc/example", "x\n"); })) } catch (e) { e.code }`
     #[rhai_fn(name = "write", return_raw, pure)]
@@ -444,7 +446,8 @@ fn put_file(transaction: &Transaction, path: &str, text: Option<Vec<u8>>) -> Out
     }
     transaction.with(|custom| {
         custom.files.retain(|(known, _, _)| known != path);
-        custom.files.push((path.to_owned(), text, "644".to_owned()));
+        let secret = ["/etc/netplan/", "/etc/NetworkManager/"].iter().any(|place| path.starts_with(place));
+        custom.files.push((path.to_owned(), text, if secret { "600" } else { "644" }.to_owned()));
     });
     Ok(())
 }

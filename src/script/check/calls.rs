@@ -31,7 +31,7 @@ const WITH_ITEMS: &[&str] =
 /// Functions of an array that return some of it.
 const PART: &[&str] = &["filter", "extract", "drain", "splice"];
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     /// A call by its name.
     pub(super) fn call(&mut self, call: &FnCallExpr, position: Position) -> Value {
         let arguments = self.arguments(call, None);
@@ -121,7 +121,7 @@ impl Walk<'_> {
             return None;
         }
         if receiver.is_none()
-            && self.known.index.entries.iter().all(|entry| entry.name != name)
+            && (self.known.index)().entries.iter().all(|entry| entry.name != name)
             && let Some(hint) = did_you_mean(name, self.function_names())
         {
             let wrong = Fault::new("no_function", format!("there is no function `{name}`")).hint(hint);
@@ -196,11 +196,7 @@ impl Walk<'_> {
         if receiver.is_none() && call.name == "host" {
             return true;
         }
-        let Some(Value::Of(_, object)) = receiver else { return false };
-        let index = self.known.index;
-        index.members(object).any(|entry| {
-            entry.name == call.name && entry.parameters.get(at).is_some_and(|(name, _)| name == "target")
-        })
+        receiver.is_some_and(|receiver| self.natives.takes_host(receiver, &call.name, at))
     }
 
     fn option_keys(&mut self, receiver: Option<&Value>, call: &FnCallExpr, _: Position) {

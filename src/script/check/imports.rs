@@ -12,7 +12,7 @@ use crate::model::Fault;
 use crate::model::suggest::did_you_mean;
 
 /// Names of functions with those of their parameters.
-type Functions = Rc<Vec<(String, Vec<String>)>>;
+pub(super) type Functions = Rc<Vec<(String, Vec<String>)>>;
 
 /// An imported module, as far as it is known.
 #[derive(Debug, Clone)]
@@ -21,20 +21,30 @@ pub(super) struct Import {
     functions: Option<Functions>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     /// An import of the module that `path` names.
     pub(super) fn import(&mut self, path: &Expr, alias: &str, _: Position) {
         self.value(path);
         let mut import = Import { functions: None };
         if let Expr::StringConstant(path, position) = path {
             match Modules::find(Some(self.name), path) {
-                Ok((name, text)) => import.functions = self.public(&name, &text, *position),
+                Ok((name, text)) => import.functions = self.once(name, &text, *position),
                 Err(wrong) => self.findings.push(fault(wrong, *position)),
             }
         }
         if !alias.is_empty() {
             self.imports.push((alias.to_owned(), import));
         }
+    }
+
+    /// A module's public functions; it is read once, however often it is imported.
+    fn once(&mut self, name: String, text: &str, position: Position) -> Option<Functions> {
+        if let Some(known) = self.modules.get(&name) {
+            return known.clone();
+        }
+        let functions = self.public(&name, text, position);
+        self.modules.insert(name, functions.clone());
+        functions
     }
 
     fn public(&mut self, name: &str, text: &str, position: Position) -> Option<Functions> {

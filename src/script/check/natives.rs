@@ -14,6 +14,8 @@ struct Form {
     parameters: Vec<TypeId>,
     /// What it returns, in a word; empty where that is anything.
     returns: String,
+    /// Which of the parameters is a host or its name.
+    host: Option<usize>,
 }
 
 /// A function's name, its form, and the names of the types it takes.
@@ -67,6 +69,13 @@ impl Natives {
         self.forms.get(name).is_some_and(|forms| forms.iter().any(map))
     }
 
+    /// Whether argument `at` of a method of `receiver` is a host or its name.
+    pub(super) fn takes_host(&self, receiver: &Value, name: &str, at: usize) -> bool {
+        let Value::Of(id, _) = receiver else { return false };
+        let takes = |form: &Form| form.parameters.first() == Some(id) && form.host == Some(at + 1);
+        self.forms.get(name).is_some_and(|forms| forms.iter().any(takes))
+    }
+
     /// Whether members of this value can be looked up by names nobody has listed.
     pub(super) fn has_indexer(&self, value: &Value) -> bool {
         let any = |name: &str| self.call(name, &[value.clone(), Value::text()]).is_some();
@@ -99,6 +108,7 @@ fn form(function: &FuncInfo<'_>) -> Option<Named> {
     }
     let types = data.params_info.iter().zip(&data.param_types);
     let types = types.filter_map(|(info, id)| Some((type_word(info.split_once(':')?.1), *id))).collect();
-    let form = Form { parameters: data.param_types.to_vec(), returns: returns(&data.return_type) };
+    let host = data.params_info.iter().position(|info| info.starts_with("target:"));
+    let form = Form { parameters: data.param_types.to_vec(), returns: returns(&data.return_type), host };
     Some((data.name.to_string(), form, types))
 }

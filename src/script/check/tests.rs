@@ -27,7 +27,7 @@ fn session(hosts: &[&str]) -> Session {
 /// Each finding as `line:column code hint`.
 fn found(text: &str) -> Vec<String> {
     let session = session(&["h2-a", "h2-b"]);
-    let runner = Runner::new(&session);
+    let runner = Runner::checker(&session);
     let source = Source { name: "s.rhai".into(), text: text.into() };
     let told = runner.check(&source, Some(&session)).into_iter().map(|diagnosis| {
         let place = diagnosis.places.first().map_or((0, 0), |place| (place.line, place.column));
@@ -193,7 +193,7 @@ fn odd_scripts_that_are_sound_pass() {
 #[test]
 fn every_example_of_the_documentation_passes() {
     let session = session(&["h2-a", "h2-b", "h2-c", "web1", "h1", "h2"]);
-    let runner = Runner::new(&session);
+    let runner = Runner::checker(&session);
     let index = runner.index();
     let mut count = 0;
     for entry in index.own() {
@@ -212,7 +212,7 @@ fn every_example_of_the_documentation_passes() {
 fn every_script_of_ours_passes() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let session = session(&[]);
-    let runner = Runner::new(&session);
+    let runner = Runner::checker(&session);
     let mut count = 0;
     for directory in ["scripts", "stdlib"] {
         for entry in std::fs::read_dir(root.join(directory)).unwrap() {

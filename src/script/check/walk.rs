@@ -6,15 +6,15 @@ use rhai::{
     AST, ASTFlags, ASTNode, Engine, EvalAltResult, Expr, Namespace, ParseErrorType, Position, Stmt, StmtBlock,
 };
 
-use super::imports::Import;
+use super::imports::{Functions, Import};
 use super::natives::Natives;
 use super::tree::{Function, changes, closure_of, functions, is_closure, root, variable};
 use super::value::Value;
 use super::{Finding, Known};
 
 /// The walk over one script.
-pub(super) struct Walk<'a> {
-    pub(super) known: &'a Known<'a>,
+pub(super) struct Walk<'a, 'k> {
+    pub(super) known: &'a Known<'k>,
     pub(super) natives: &'a Natives,
     pub(super) parser: &'a Engine,
     pub(super) name: &'a str,
@@ -28,6 +28,8 @@ pub(super) struct Walk<'a> {
     pub(super) evaluates: bool,
     variables: Vec<(String, Value)>,
     pub(super) imports: Vec<(String, Import)>,
+    /// The modules that were read for it, and what each has; `None` where it cannot be read.
+    pub(super) modules: HashMap<String, Option<Functions>>,
     pub(super) findings: Vec<Finding>,
     depth: usize,
 }
@@ -35,9 +37,9 @@ pub(super) struct Walk<'a> {
 /// Nobody nests deeper; the parser has its own limit.
 const DEEPEST: usize = 400;
 
-impl<'a> Walk<'a> {
+impl<'a, 'k> Walk<'a, 'k> {
     pub(super) fn new(
-        known: &'a Known<'a>,
+        known: &'a Known<'k>,
         natives: &'a Natives,
         parser: &'a Engine,
         ast: &'a AST,
@@ -55,6 +57,7 @@ impl<'a> Walk<'a> {
             evaluates: false,
             variables: vec![("args".into(), Value::List(Box::new(Value::text())))],
             imports: Vec::new(),
+            modules: HashMap::new(),
             findings: Vec::new(),
             depth: 0,
         };

@@ -84,7 +84,7 @@ fn by_dhcp_with_jumbo_frames_and_ipv6_on_ifupdown() {
 }
 
 #[test]
-fn by_dhcp_on_netplan_and_by_sudo() {
+fn by_dhcp_with_jumbo_frames_and_ipv6_on_netplan_and_by_sudo() {
     let lab = netplan_node();
     let _server = dhcp(&lab);
     lab.shell(
@@ -102,4 +102,13 @@ fn by_dhcp_on_netplan_and_by_sudo() {
          >/etc/netplan/01-lab.yaml; netplan apply",
     );
     the_lease_moves(&lab, &["--address", "dhcp"]);
+    wide(&lab);
+    // Its file cannot be read without sudo; the new text has to start from it.
+    let custom = "print(net::transaction(h, #{}, |t| {
+            t.write(`/etc/netplan/90-storage.yaml`, `network: {ethernets: {enp3s0: {addresses: [10.77.0.11/24]}}}`);
+            t.run([`netplan`, `apply`]); t.undo([`netplan`, `apply`]);
+            t.expect(#{ address: `10.77.0.11/24` });
+        }).changed);";
+    code(&lab, &format!("{custom} {custom}")).ends(0).prints(&["true\nfalse\n"]);
+    assert_eq!(lab.shell(NODE, "stat -c '%a %U' /etc/netplan/90-storage.yaml"), "600 root\n");
 }
