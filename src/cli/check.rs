@@ -34,6 +34,8 @@ pub(super) fn run(files: &[PathBuf], start: &Start) -> Result<u8, Diagnosis> {
             }
         }
     }
+    // The process ends: taking the engine apart, function by function, would only take time.
+    std::mem::forget(runner);
     if !plain {
         start.show(&Data::Table(all))?;
     }

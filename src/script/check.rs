@@ -31,20 +31,25 @@ pub(super) struct Known<'a> {
 /// One thing that is wrong, in the form in which it would fail.
 pub(super) type Finding = Box<EvalAltResult>;
 
-/// All that is wrong with a script that the parser understands; `strict`: what the engine itself makes of it.
+/// All that is wrong with a script that the parser understands; `strict`: has the engine itself read it.
 pub(super) fn findings(
     known: &Known<'_>,
     name: &str,
     text: &str,
-    strict: Result<AST, Finding>,
+    strict: impl FnOnce() -> Result<AST, Finding>,
 ) -> Vec<Finding> {
+    // Both take some milliseconds.
+    let (natives, strict) = std::thread::scope(|scope| {
+        let natives = scope.spawn(|| Natives::of(known.engine));
+        let strict = strict();
+        (natives.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), strict)
+    });
     let parser = parser(known.engine);
     let (ast, strict) = match strict {
         Ok(ast) if known.engine.optimization_level() == OptimizationLevel::None => (Ok(ast), None),
         strict => (parser.compile(text), strict.err()),
     };
     let Ok(ast) = ast else { return strict.into_iter().collect() };
-    let natives = Natives::of(known.engine);
     let mut walk = Walk::new(known, &natives, &parser, &ast, name);
     walk.script();
     let mut found = walk.findings;

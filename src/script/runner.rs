@@ -174,8 +174,10 @@ impl Runner {
         self.texts.keep(&source.name, &source.text);
         let mut scope = Scope::new();
         scope.push_constant("args", Array::new());
-        let strict = self.engine.compile_with_scope(&scope, &text);
-        let strict = strict.map_err(|error| Box::new(EvalAltResult::ErrorParsing(*error.0, error.1)));
+        let strict = || {
+            let read = self.engine.compile_with_scope(&scope, &text);
+            read.map_err(|error| Box::new(EvalAltResult::ErrorParsing(*error.0, error.1)))
+        };
         let known = check::Known { engine: &self.engine, index: &|| &self.known().0, session };
         let found = check::findings(&known, &source.name, &text, strict);
         found.into_iter().map(|finding| self.diagnose(source, finding)).collect()
