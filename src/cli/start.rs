@@ -80,6 +80,7 @@ impl Start {
         .behaving(Manner {
             quiet: self.options.quiet,
             limits: self.options.limit.iter().fold(Limits::default(), |limits, one| limits.with(*one)),
+            width: self.term.width,
         }))
     }
 

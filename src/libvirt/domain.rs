@@ -106,7 +106,7 @@ impl Abort {
 }
 
 impl Domain {
-    fn ask<T: Send + 'static, E: Into<Error> + 'static>(
+    pub(super) fn ask<T: Send + 'static, E: Into<Error> + 'static>(
         &self,
         call: impl FnOnce(&virt_domain::Domain) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Error> {
@@ -114,7 +114,7 @@ impl Domain {
         self.connection.call(move |_| call(&domain))
     }
 
-    fn tell<E: Into<Error> + 'static>(
+    pub(super) fn tell<E: Into<Error> + 'static>(
         &self,
         call: impl FnOnce(&virt_domain::Domain) -> Result<(), E> + Send + 'static,
     ) -> Result<(), Error> {
@@ -204,14 +204,6 @@ impl Domain {
     /// `no_domain`.
     pub fn autostart(&self) -> Result<bool, Error> {
         self.ask(virt_domain::Domain::autostart)
-    }
-
-    /// Names of its snapshots.
-    ///
-    /// # Errors
-    /// What libvirt said.
-    pub fn snapshots(&self) -> Result<Vec<String>, Error> {
-        self.ask(move |d| d.list_all_snapshots(0)?.iter().map(|snapshot| snapshot.name()).collect())
     }
 
     /// Whether a saved memory image waits for the next start.

@@ -74,7 +74,7 @@ impl Domain {
         self.change_as(change, deed)
     }
 
-    fn change_as(
+    pub(super) fn change_as(
         &self,
         change: Change,
         deed: impl FnOnce(&libvirt::Domain, &Permit) -> Result<(), libvirt::Error>,
@@ -149,17 +149,6 @@ impl Domain {
     /// `no_domain`.
     pub fn autostart(&self) -> Result<bool, Fault> {
         self.ask(libvirt::Domain::autostart)
-    }
-
-    /// Names of its snapshots.
-    ///
-    /// # Errors
-    /// `no_domain`.
-    pub fn snapshots(&self) -> Result<Vec<String>, Fault> {
-        match self.ask(libvirt::Domain::snapshots) {
-            Err(fault) if fault.code == "no_support" => Ok(Vec::new()),
-            names => names,
-        }
     }
 
     /// Whether a saved memory image waits for the next start.
@@ -268,7 +257,7 @@ impl Domain {
     }
 
     /// Whether libvirt knows it, which is not so for one that a plan would define.
-    fn is_known(&self) -> bool {
+    pub(super) fn is_known(&self) -> bool {
         self.handle.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 

@@ -27,6 +27,7 @@ pub mod preflight;
 mod session;
 mod shared;
 mod shell;
+mod snapshot;
 mod steps;
 mod topology;
 pub mod transfer;

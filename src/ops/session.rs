@@ -42,6 +42,8 @@ pub struct Manner {
     pub quiet: bool,
     /// How much they may take.
     pub limits: Limits,
+    /// Columns of the terminal that stdout is.
+    pub width: Option<usize>,
 }
 
 /// One run; cheap to clone.

@@ -42,6 +42,10 @@ pub(super) fn diagnose(engine: &Engine, error: Box<EvalAltResult>, source: &str,
             places.push(place);
         }
     }
+    // What somebody typed behind a script's name is wrong, not a line of the script.
+    if fault.class == Class::Usage && places.first().is_some_and(|place| place.script == "std/cli") {
+        places.clear();
+    }
     Diagnosis { fault, places }
 }
 

@@ -16,6 +16,7 @@ pub(super) use choice::of_items;
 pub use entry::{Entry, Kind, Origin};
 pub(super) use entry::{returns, type_word};
 pub(super) use page::set_width;
+pub(super) use wrap::beside;
 pub(crate) use wrap::wrap;
 
 use super::modules::STDLIB;

@@ -59,6 +59,20 @@ pub(super) fn refine(look: &Look<'_>, diagnosis: &mut Diagnosis) {
                 hint => hint,
             };
         }
+        "syntax" => {
+            let Some(word) = quoted(&fault.message).next().map(ToOwned::to_owned) else { return };
+            // A module's function that is no name in Rhai: `pool::shared`.
+            let here = tokens.iter().position(|token| token.start == at);
+            let Some(here) = here.filter(|here| *here >= 2 && tokens[here - 1].kind == Kind::Sign("::"))
+            else {
+                return;
+            };
+            let Some(module) = tokens[here - 2].word() else { return };
+            let of = look.index.entries.iter().filter(|entry| entry.module.as_deref() == Some(module));
+            if let Some(hint) = did_you_mean(&word, of.map(|entry| entry.name.as_str())) {
+                fault.hint = Some(hint);
+            }
+        }
         _ => {
             let mut names: Vec<&str> = quoted(&fault.message).collect();
             names.extend(

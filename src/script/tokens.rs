@@ -87,8 +87,9 @@ pub(super) fn tokens(engine: &Engine, text: &str) -> Vec<Token> {
     found.dedup_by(|next, last| next.start < last.end);
     let mut tokens = Vec::with_capacity(found.len() + 16);
     for token in found {
-        // For the lexer `()` is one token.
-        if token.is("()") {
+        // For the lexer `()` is one token; after a stray carriage return its places are those of other characters.
+        let written = text.get(token.start..token.end).unwrap_or_default();
+        if token.is("()") && written.starts_with('(') && written.ends_with(')') {
             let bracket = |kind, start| Token { kind: Kind::Sign(kind), start, end: start + 1 };
             tokens.extend([bracket("(", token.start), bracket(")", token.end - 1)]);
         } else {

@@ -34,6 +34,20 @@ impl From<Bytes> for InBytes {
     }
 }
 
+/// A snapshot's description.
+///
+/// # Errors
+/// A name that XML cannot hold.
+pub fn snapshot(name: &str, description: &str) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Snapshot<'a> {
+        name: &'a str,
+        description: Option<&'a str>,
+    }
+    let description = Some(description).filter(|text| !text.is_empty());
+    write("snapshot", "domainsnapshot", &Snapshot { name, description })
+}
+
 /// A volume's description.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::lab::Lab;
-use crate::scene::{LONG, kvmsh, pair, run_code, wait_migrating};
+use crate::scene::{LONG, active, journal, kvmsh, pair, run_code, wait_migrating};
 
 /// Runs a script on the controller; `CHECK` is at hand in it.
 #[track_caller]
@@ -246,4 +246,26 @@ fn a_migration_obeys_its_options_shows_its_figures_and_is_aborted_from_elsewhere
     assert_eq!(output.ends(0).stdout, lines);
     guest.wait_tick();
     assert_eq!(guest.ticks().boots, 1);
+}
+
+#[test]
+fn a_guest_goes_back_to_a_snapshot_running_or_not_and_names_are_looked_at_first() {
+    let lab = pair();
+    lab.guest("h2-a", "old1").off().start();
+    let code = r#"let d = host("h2-a").domain("old1");
+        d.snapshot("one", #{description: "a <first> & more"});
+        try { d.snapshot("one"); } catch (e) { print(e.code); }
+        try { d.snapshot("a/b"); } catch (e) { print(e.code); }
+        try { d.revert("onee"); } catch (e) { print(`${e.code}: ${e.hint}`); }
+        d.start(); d.snapshot("live"); print(d.snapshots.len());
+        d.revert("one"); print(d.state); d.revert("live"); print(d.state);
+        d.delete_snapshot("one", #{children: true}); print(d.snapshots.len());"#;
+    lab.run(kvmsh(&lab, &["-c", code]), LONG).ends(0).prints(&[
+        "snapshot_exists\nbad_name\nno_domain_snapshot: did you mean `one`?\n2\nshut off\nrunning\n0\n",
+    ]);
+    assert_eq!(active(&lab, "h2-a"), ["old1"]);
+    let told = journal(&lab);
+    for action in ["snapshot", "revert to snapshot", "delete snapshot"] {
+        assert!(told.contains(action), "{told}");
+    }
 }

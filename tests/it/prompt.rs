@@ -53,6 +53,18 @@ fn tab_completes_every_kind_of_object() {
     prompt.types(TAB).shows("hostname\"");
     prompt.types(CLEAR);
     prompt.line("let d = host(\"lab\").domain(\"test\");").types("d.na\t").line("").shows("\ntest");
+    // What was made a moment ago, by its beginning.
+    let made = "d.snapshot(\"before-upgrade\"); \
+                host(\"lab\").pool(\"default-pool\").create_volume(\"web.img\", #{size: \"1MiB\"}).name";
+    prompt.line(made).shows("\nweb.img");
+    for (typed, whole) in [
+        ("d.revert(\"bef\t", "d.revert(\"before-upgrade\""),
+        ("d.delete_snapshot(\"\t", "d.delete_snapshot(\"before-upgrade\""),
+        ("host(\"lab\").pool(\"default-pool\").volume(\"w\t", "volume(\"web.img\""),
+    ] {
+        prompt.types(typed).shows(whole);
+        prompt.types(CLEAR);
+    }
     prompt.control('d').ends_with(0);
 }
 

@@ -106,7 +106,7 @@ pub(super) mod functions {
         ]))
     }
 
-    /// All that guests of one kind can have here: `#{vendor, features, models}`.
+    /// All that guests of one kind can have here: `#{type, vendor, features, models}`.
     ///
     /// `features` are those with which a guest still migrates; `models` is an array of
     /// `#{name, vendor, usable, deprecated, missing}`, those that both QEMU and libvirt know.
@@ -128,6 +128,7 @@ pub(super) mod functions {
             ]))
         });
         Ok(Map::from([
+            ("type".into(), offer.virt_type.clone().into()),
             ("vendor".into(), offer.vendor.clone().into()),
             ("models".into(), array(models).into()),
             ("features".into(), array(offer.features.iter().cloned()).into()),

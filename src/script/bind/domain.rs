@@ -142,14 +142,6 @@ pub(super) mod functions {
         Ok(domain.hardware()?.nics.iter().map(show::nic).collect())
     }
 
-    /// Names of its snapshots.
-    ///
-    /// Example: `host("test:///default").domain("test").snapshots`
-    #[rhai_fn(get = "snapshots", return_raw, pure)]
-    pub fn snapshots(domain: &mut Domain) -> Outcome<ArrayOf<String>> {
-        Ok(domain.snapshots()?.into_iter().map(Dynamic::from).collect())
-    }
-
     /// Figures of it.
     ///
     /// A map with `name`, `uuid` and libvirt's own names, as a row of `host.stats()`.

@@ -27,6 +27,7 @@ mod output;
 mod pool;
 mod pool_map;
 mod shell;
+mod snapshots;
 mod survey;
 mod topology;
 mod views;
@@ -67,6 +68,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
         survey,
         keys,
         domain,
+        snapshots,
         pool,
         pool_map,
         volume_data,

@@ -72,6 +72,28 @@ pub(super) mod functions {
         Ok(chosen)
     }
 
+    /// What `word` is probably a slip of, as a sentence; an empty text where none of `words` is near.
+    ///
+    /// Example: `did_you_mean("--paralel", ["--parallel", "--partial"])`
+    #[rhai_fn(name = "did_you_mean", return_raw)]
+    pub fn did_you_mean(word: &str, words: Dynamic) -> Outcome<String> {
+        let words = texts("did_you_mean", &words)?;
+        let words = words.iter().map(String::as_str);
+        Ok(crate::model::suggest::did_you_mean(word, words).unwrap_or_default())
+    }
+
+    /// `left`, and beside it `right` from column `column` on, broken between words where the terminal ends.
+    ///
+    /// Where output is no terminal nothing is broken; where there is no room beside, `right` stands below.
+    ///
+    /// Example: `beside("  --all", "all guests, also those that are off", 26)`
+    #[rhai_fn(name = "beside", return_raw)]
+    pub fn beside(ctx: NativeCallContext<'_>, left: &str, right: &str, column: i64) -> Outcome<String> {
+        let column = usize::try_from(column).unwrap_or(0).min(200);
+        let width = session(&ctx)?.manner().width;
+        Ok(crate::script::help::beside(left, right, column, width.unwrap_or(usize::MAX)).join("\n"))
+    }
+
     /// Writes a value to stdout as a line at the prompt is shown: a table, or what `--output` says.
     ///
     /// Errors: `stdout` when it cannot be written.

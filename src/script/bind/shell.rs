@@ -218,7 +218,8 @@ pub(super) mod functions {
     /// What the host is, in one round trip.
     ///
     /// `#{os_id, os_version, os_name, kernel, arch, hostname, machine_id,
-    /// uptime, package_manager, kvm, virtualization, user, time_offset_ms}`; uptime in seconds.
+    /// uptime, package_manager, kvm, virtualization, user, time_offset_ms, time_error_ms}`; uptime in
+    /// seconds. The host's clock is ahead of this machine's by `time_offset_ms`, give or take `time_error_ms`.
     ///
     /// Example: `host("test:///default").facts.kernel`
     #[rhai_fn(get = "facts", return_raw, pure)]
@@ -237,6 +238,7 @@ pub(super) mod functions {
             ("kvm".into(), facts.kvm.into()),
             ("virtualization".into(), facts.virtualization.into()),
             ("user".into(), facts.user.into()),
+            ("time_error_ms".into(), facts.time_error_ms.into()),
             ("time_offset_ms".into(), facts.time_offset_ms.map_or(Dynamic::UNIT, Dynamic::from)),
         ]))
     }

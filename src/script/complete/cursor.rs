@@ -183,9 +183,6 @@ impl Typed<'_> {
             (Some("Host"), "path" | "remote") => Some(Quoted::File(host())),
             (_, "local") => Some(Quoted::File(None)),
             (Some("Domain"), "snapshot") => live(Live::Snapshots(name()?)),
-            (Some("Domain"), "name") if call.name.contains("snapshot") || call.name == "revert" => {
-                live(Live::Snapshots(name()?))
-            }
             (Some("Domain"), "path") => Some(Quoted::File(None)),
             _ => None,
         })

@@ -25,10 +25,10 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 
 /// `left`, and beside it `right` from column `column` on; below it where there
 /// is no room beside.
-pub(super) fn beside(left: &str, right: &str, column: usize, width: usize) -> Vec<String> {
-    let narrow = width < column + 24;
+pub(in super::super) fn beside(left: &str, right: &str, column: usize, width: usize) -> Vec<String> {
+    let narrow = column > 0 && width < column + 24;
     let mut lines = wrap(right, width, if narrow { 4 } else { column });
-    let fits = left.width() < column;
+    let fits = left.width() < column || column == 0 && left.is_empty();
     match lines.first_mut() {
         Some(first) if fits && !narrow => {
             let gap = column - left.width();

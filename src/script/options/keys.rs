@@ -173,6 +173,32 @@ pub(in crate::script) static UNDEFINE: Keys = keys(
     ],
 );
 
+pub(in crate::script) static SNAPSHOT: Keys = keys(
+    "Domain",
+    "snapshot",
+    &[
+        key("description", Holds::Text, "", "what it is for"),
+        flag(
+            "disk_only",
+            "the disks alone, each going on in a new file; without, memory as well, inside the images",
+        ),
+        flag("quiesce", "the guest agent holds file systems still meanwhile; with disk_only"),
+    ],
+);
+
+pub(in crate::script) static REVERT: Keys = keys(
+    "Domain",
+    "revert",
+    &[
+        flag("running", "it runs afterwards, whatever it was"),
+        flag("paused", "it is paused afterwards"),
+        flag("force", "also where the QEMU that runs has to be replaced"),
+    ],
+);
+
+pub(in crate::script) static DELETE_SNAPSHOT: Keys =
+    keys("Domain", "delete_snapshot", &[flag("children", "those that were made after it go as well")]);
+
 pub(in crate::script) static DOMAINS: Keys = keys(
     "Host",
     "domains",
@@ -597,6 +623,9 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &START,
     &DESTROY,
     &UNDEFINE,
+    &SNAPSHOT,
+    &REVERT,
+    &DELETE_SNAPSHOT,
     &DOMAINS,
     &DEFINE_POOL,
     &POOL_AUTH,

@@ -23,6 +23,7 @@ fn a_benchmark_gives_figures_of_each_host_and_leaves_nothing() {
     ]);
     let shown = lab.run(bench, LONG);
     shown.ends(0).prints(&[
+        "host  tool  write ",
         "sequential write\n  h2-a  █",
         "sequential read\n  h2-a  █",
         "  h2-b  █",
