@@ -190,3 +190,32 @@ fn every_model_is_fitted_as_libvirt_confirms_and_what_is_fitted_starts() {
         run(&lab, &[], "tune-cpu.rhai", &args).ends(0).prints(&[&format!("web: {model}, ")]);
     }
 }
+
+/// The daemon of one of twenty hosts answers late; the nineteen others are names of one and the same.
+#[test]
+fn a_table_of_twenty_hosts_takes_hardly_longer_than_that_of_the_slowest() {
+    let lab = pair();
+    let hosts = lab.dir().join("hosts.toml");
+    let inventory = std::fs::read_to_string(&hosts).unwrap();
+    let entry = inventory.split("[hosts.").find(|part| part.starts_with("h2-a]")).expect("h2-a");
+    let entry = entry.strip_prefix("h2-a]").unwrap_or_default();
+    let others: String = (1..20).map(|n| format!("[hosts.n{n:02}]{entry}\n")).collect();
+    std::fs::write(&hosts, [inventory.as_str(), "\n", &others].concat()).unwrap();
+    const LATE: Duration = Duration::from_secs(6);
+
+    let table = |hosts: &str| {
+        let code = format!(r#"import "std/cpu" as cpu; show(cpu::table({hosts}))"#);
+        lab.stop("h2-b", "libvirtd", "STOP");
+        let asks = lab.spawn(kvmsh(&lab, &["-c", &code]));
+        std::thread::sleep(LATE);
+        lab.stop("h2-b", "libvirtd", "CONT");
+        let shown = asks.wait(LONG);
+        shown.ends(0).prints(&["Westmere", "qemu64"]);
+        shown
+    };
+    let slowest = table(r#"hosts("h2-b")"#).took;
+    assert!(slowest > LATE, "the slow host took only {slowest:?}");
+    let all = table(r#"hosts(["n*", "h2-b"])"#);
+    assert!(all.stdout.contains("n19") || all.stdout.contains('…'), "{all}");
+    assert!(all.took < slowest.mul_f64(1.2), "{:?}, and the slowest alone {slowest:?}", all.took);
+}

@@ -21,7 +21,7 @@ pub(in super::super) struct Exit(pub(in super::super) u8);
 
 /// How many threads `par` uses where the script does not say: they wait for
 /// hosts, not for processors.
-const DEFAULT_PARALLEL: usize = 16;
+const DEFAULT_PARALLEL: usize = 64;
 
 /// How long a script may take to clear away.
 const CLEAR_WITHIN: Duration = Duration::from_secs(60);
@@ -380,7 +380,7 @@ pub(super) mod functions {
         }
     }
 
-    /// Calls `f` for each item, up to 16 at a time; returns the values in the order of the items.
+    /// Calls `f` for each item, up to 64 at a time; returns the values in the order of the items.
     ///
     /// Each call works on its own copy of the variables that `f` uses: return what is to be kept, for what
     /// `f` assigns to them is gone with the call.

@@ -609,7 +609,7 @@ pub(in crate::script) static PAR: Keys = keys(
     "",
     "par",
     &[
-        key("parallel", Holds::Count, "16", "how many at a time"),
+        key("parallel", Holds::Count, "64", "how many at a time"),
         key("stop_on_error", Holds::Flag, "false", "begin no further one after the first error"),
     ],
 );
