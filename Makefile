@@ -46,7 +46,7 @@ test: lint lab-parts vm-parts ## lint, then all tests, on real libvirt daemons, 
 	$(CARGO) test --locked --doc
 	$(RUNNER) CARGO="$(CARGO)" tools/run-tests --skip nodes::
 	@# Whole Debian nodes in QEMU keep both processors busy: they come after what measures time.
-	$(RUNNER) CARGO="$(CARGO)" tools/run-tests nodes:: --test-threads=2
+	$(RUNNER) CARGO="$(CARGO)" tools/run-tests nodes:: --test-threads=3
 
 .PHONY: lab
 lab: build lab-parts lab-down ## a practice cluster that stays, to play with

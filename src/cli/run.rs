@@ -92,7 +92,12 @@ fn run(
     let stopped = start.cancel.stopped().map(Stop::fault);
     let end = match result {
         Ok(end) => end,
-        Err(diagnosis) => {
+        Err(mut diagnosis) => {
+            // What was changed before stays changed: that is no refusal.
+            let class = &mut diagnosis.fault.class;
+            if matches!(class, Class::Refused | Class::Usage) && session.gate().has_changed() {
+                *class = Class::Partial;
+            }
             if start.options.plan {
                 unfinished_plan(session, start);
             }

@@ -13,7 +13,10 @@ const ENOUGH: u32 = 3;
 
 /// Lets the signals stop `cancel`; the third ends the process on the spot.
 pub(super) fn watch(cancel: &Cancel) -> Result<(), Fault> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+    // Under nohup a closed terminal is to end nothing.
+    let wanted =
+        [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| *signal != SIGHUP || !is_ignored(*signal));
+    let mut signals = Signals::new(wanted)
         .map_err(|e| Fault::new("signals", "cannot listen for signals").because(e.to_string()))?;
     let cancel = cancel.clone();
     std::thread::spawn(move || {
@@ -31,6 +34,14 @@ pub(super) fn watch(cancel: &Cancel) -> Result<(), Fault> {
         }
     });
     Ok(())
+}
+
+/// Whether whoever started this process has it ignore a signal, by the mask that the kernel tells.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & (1 << (signal - 1)) != 0
 }
 
 /// Stops `cancel` after this time, unless it was stopped before.

@@ -56,8 +56,11 @@ impl Start {
     fn session_with(&self, location: Option<Location>) -> Result<Session, Diagnosis> {
         let inventory = inventory::load(location.as_ref())?;
         // A slip in -H must not surface in the middle of a script.
-        inventory::select(&inventory, &self.options.hosts)?;
-        self.session_from(inventory)
+        let session = self.session_from(inventory)?;
+        if !self.options.hosts.is_empty() {
+            session.hosts(&self.options.hosts)?;
+        }
+        Ok(session)
     }
 
     fn session_from(&self, inventory: Inventory) -> Result<Session, Diagnosis> {

@@ -35,6 +35,9 @@ pub struct Change {
     /// Which line of which script asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// Whether nothing of it is left when it has ended.
+    #[serde(skip)]
+    pub passing: bool,
 }
 
 /// What the journal keeps of a change: never a text that was there before or
@@ -126,7 +129,15 @@ impl Change {
             before_digest: None,
             after_digest: None,
             origin: None,
+            passing: false,
         }
+    }
+
+    /// Nothing of it is left when it has ended, however it ends: a proof by a file that is removed again.
+    #[must_use]
+    pub const fn passing(mut self) -> Self {
+        self.passing = true;
+        self
     }
 
     /// Adds what a person wants to know beside the action.

@@ -184,6 +184,7 @@ impl Gate {
             Mode::Apply => {
                 self.check_window(&change)?;
                 let had_changed = self.has_changed();
+                let passing = change.passing;
                 let ticket = self.journal.begin(&change).map_err(|fault| match had_changed {
                     // What was changed before stays changed.
                     true => fault.class(Class::Partial),
@@ -199,7 +200,7 @@ impl Gate {
                 // with it. The next change is refused if the journal is still broken then.
                 let _ = self.journal.end(ticket, result.as_ref().err());
                 // Only what is refused is certain to have changed nothing.
-                if !matches!(&result, Err(fault) if fault.class == Class::Refused) {
+                if !passing && !matches!(&result, Err(fault) if fault.class == Class::Refused) {
                     self.made.store(true, Ordering::Relaxed);
                 }
                 result.map(Outcome::Done)

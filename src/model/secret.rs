@@ -14,6 +14,8 @@ pub const NAMES: &[&str] = &[
     "api_key",
     "private_key",
     "credential",
+    "passphrase",
+    "bearer",
 ];
 
 /// What stands in a secret's place.
@@ -33,14 +35,28 @@ pub fn is_telling(name: &str) -> bool {
     NAMES.iter().any(|word| name.contains(word)) && !name.ends_with("_env") && !name.ends_with("_file")
 }
 
-/// From now on this value is shown nowhere.
+/// From now on this value is shown nowhere, neither as it is nor as JSON and Rust write it, nor line by line.
 pub fn remember(value: &str) {
-    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    if value.len() >= SHORTEST && !known.iter().any(|one| one == value) {
-        known.push(value.to_owned());
-        // The longest first: one may be part of another.
-        known.sort_by_key(|one| std::cmp::Reverse(one.len()));
+    let escaped = serde_json::Value::from(value).to_string();
+    let mut forms = vec![
+        value.to_owned(),
+        escaped.trim_matches('"').to_owned(),
+        format!("{value:?}").trim_matches('"').to_owned(),
+    ];
+    if value.contains('\n') {
+        // A key's first and last line are no secret, and stand in many texts.
+        forms.extend(
+            value.lines().map(str::trim).filter(|line| !line.starts_with("-----")).map(str::to_owned),
+        );
     }
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    for form in forms {
+        if form.len() >= SHORTEST && !known.contains(&form) {
+            known.push(form);
+        }
+    }
+    // The longest first: one may be part of another.
+    known.sort_by_key(|one| std::cmp::Reverse(one.len()));
 }
 
 /// Values of variables whose names tell that they are secrets.
@@ -152,6 +168,17 @@ mod tests {
         remember("tEst-value-1-longer");
         remember("ab");
         assert_eq!(scrub("x tEst-value-1-longer, tEst-value-1 ab"), "x ***, *** ab");
+        let key = "-----BEGIN KEY-----\nAAAABBBBCCCC\"\\\n-----END KEY-----\n";
+        remember(key);
+        let shown = [
+            key.to_owned(),
+            format!("{key:?}"),
+            serde_json::json!([key]).to_string(),
+            key.replace('\n', "\n    "),
+        ];
+        for text in shown {
+            assert!(!scrub(&text).contains("AAAABBBB"), "{}", scrub(&text));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Showing what came of an entry.
 
-use crate::model::{Class, Data, Diagnosis};
+use crate::model::{Cancel, Class, Data, Diagnosis};
 use crate::ops::Session;
 use crate::ui::{self, Format, Term, diagnostic, output};
 
@@ -14,12 +14,13 @@ pub(super) fn now(term: &Term) -> Term {
 }
 
 /// Shows a result.
-pub(super) fn show(value: &Data, format: Format, term: &Term) {
+pub(super) fn show(value: &Data, format: Format, term: &Term, cancel: &Cancel) {
     // Nobody wants `null` after `let x = 1`.
     if *value == Data::Nothing {
         return;
     }
-    if let Err(fault) = output::render(value, format, term).and_then(|text| ui::pager::print(&text, term)) {
+    let shown = output::render(value, format, term).and_then(|text| ui::pager::print(&text, term, cancel));
+    if let Err(fault) = shown {
         complain(&fault.into(), term);
     }
 }

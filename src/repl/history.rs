@@ -71,7 +71,10 @@ pub(super) fn has_secret(text: &str) -> bool {
             SECRETS.iter().any(|word| name.contains(word)) && value.len() >= 6 && text.contains(&*value)
         })
     };
-    BEGINNINGS.iter().any(|word| lower.contains(word))
+    let hidden = crate::model::secret::command(text);
+    // What must not be in a log must not be here.
+    hidden.matches(crate::model::secret::HIDDEN).count() > text.matches(crate::model::secret::HIDDEN).count()
+        || BEGINNINGS.iter().any(|word| lower.contains(word))
         || SECRETS
             .iter()
             .any(|word| lower.match_indices(word).any(|(at, _)| is_given(&lower[at + word.len()..])))

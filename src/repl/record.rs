@@ -60,7 +60,11 @@ impl Record {
         runner: &Runner,
         text: &str,
         result: &Result<End, Diagnosis>,
+        planned: bool,
     ) -> Result<(), Fault> {
+        // Of a script that was read with `:source`.
+        let text =
+            if text.starts_with("#!") { text.split_once('\n').map_or("", |(_, rest)| rest) } else { text };
         let text = text.trim();
         let comment = |text: &str, why: String| Part::Comment { text: text.to_owned(), why };
         let part = match result {
@@ -72,6 +76,7 @@ impl Record {
                 self.failed += 1;
                 comment(text, format!("failed: {}", diagnosis.fault.message))
             }
+            Ok(_) if planned => comment(text, "planned only, with `:plan on`".to_owned()),
             Ok(End::Value(value)) => {
                 let gave_value = *value != crate::model::Data::Nothing;
                 Part::Code { text: text.to_owned(), gave_value }
@@ -88,37 +93,74 @@ impl Record {
             return;
         };
         let before = self.parts.clone();
-        // A script may define a function only once: the last one counts.
+        // A script may define a function only once: what called the one before goes on to call that, under another name.
         for (name, count, _) in runner.functions_in(text) {
-            for part in &mut self.parts {
-                if let Part::Code { text, .. } = part {
-                    let old = runner.functions_in(text);
-                    let same = old.into_iter().find(|(other, number, _)| *other == name && *number == count);
-                    if let Some((.., range)) = same {
-                        text.replace_range(range, "");
-                    }
-                }
-            }
+            self.put_aside(runner, &name, count);
         }
         let text = text.clone();
+        // What an entry has in `it` is what the one before has given: there it becomes a variable.
+        let own = ["|it|", "|it,", "let it ", "(it)", "(it,"].iter().any(|declared| text.contains(declared));
+        let named = own || !runner.mentions(&text, "it") || self.name_last_value(runner);
         self.parts.push(part);
-        let Some(wrong) = self.wrong(runner) else { return };
-        // `it` is the last value: what gave it becomes a variable of that name.
-        let last = self.parts.len() - 1;
-        let giver = self.parts[..last].iter_mut().rev().find_map(|part| match part {
+        let wrong = match named {
+            true => self.wrong(runner),
+            false => {
+                Some("`it` is what an entry gave that is not recorded, or is no single expression".into())
+            }
+        };
+        let Some(wrong) = wrong else { return };
+        self.parts = before;
+        self.parts.push(Part::Comment { text, why: format!("works at the prompt only: {wrong}") });
+    }
+
+    /// A function that is defined anew: the old one keeps its callers, under a name of its own; without any it goes.
+    fn put_aside(&mut self, runner: &Runner, name: &str, count: usize) {
+        let defines = |text: &str| {
+            let all = runner.functions_in(text);
+            all.into_iter()
+                .find(|(other, number, _)| other == name && *number == count)
+                .map(|(.., range)| range)
+        };
+        let code = |part: &Part| match part {
+            Part::Code { text, .. } => Some(text.clone()),
+            Part::Comment { .. } => None,
+        };
+        let texts: Vec<String> = self.parts.iter().filter_map(code).collect();
+        let Some((definition, range)) = texts.iter().find_map(|text| Some((text, defines(text)?))) else {
+            return;
+        };
+        let mut without = definition.clone();
+        without.replace_range(range, "");
+        let callers = runner.mentions(&without, name)
+            || texts.iter().any(|text| text != definition && runner.mentions(text, name));
+        let taken = |new: &str| texts.iter().any(|text| runner.mentions(text, new));
+        let new = (1..).map(|n| format!("{name}_{n}")).find(|new| !taken(new)).unwrap_or_default();
+        let definition = definition.clone();
+        for part in &mut self.parts {
+            let Part::Code { text, .. } = part else { continue };
+            if callers {
+                *text = runner.renamed(text, name, &new);
+            } else if *text == definition {
+                text.clone_from(&without);
+            }
+        }
+    }
+
+    /// The last entry that gave a value gets it as the variable `it`; false where there is none, or it cannot.
+    fn name_last_value(&mut self, runner: &Runner) -> bool {
+        let giver = self.parts.iter_mut().rev().find_map(|part| match part {
             Part::Code { text, gave_value: true } => Some(text),
             _ => None,
         });
-        if let Some(giver) = giver
-            && runner.is_expression(giver)
-        {
-            *giver = format!("let it = {};", giver.trim_end_matches(';'));
-            if self.wrong(runner).is_none() {
-                return;
-            }
+        let Some(giver) = giver else { return false };
+        if giver.starts_with("let it = ") {
+            return true;
         }
-        self.parts = before;
-        self.parts.push(Part::Comment { text, why: format!("works at the prompt only: {wrong}") });
+        let expression = runner.is_expression(giver);
+        if expression {
+            *giver = format!("let it = {};", giver.trim_end_matches(';'));
+        }
+        expression
     }
 
     /// Why `kvmsh check` would not accept it.

@@ -87,12 +87,13 @@ impl Shell {
     /// Runs code, shows what came of it, and records it.
     fn run(&mut self, runner: &mut Runner, source: &Source, term: &Term) -> Next {
         let began = Instant::now();
+        let planned = self.session.gate().mode() == Mode::Plan;
         let result = runner.run_line(source);
         let took = began.elapsed();
         self.session.leases().give_back();
         self.world.doubt();
         if let Some(record) = self.record.as_mut()
-            && let Err(fault) = record.add(runner, &source.text, &result)
+            && let Err(fault) = record.add(runner, &source.text, &result, planned)
         {
             entry::complain(&fault.into(), term);
             self.record = None;
@@ -100,7 +101,7 @@ impl Shell {
         let next = match result {
             Ok(End::Exit(code)) => Next::Leave(code),
             Ok(End::Value(value)) => {
-                entry::show(&value, self.format.get(), term);
+                entry::show(&value, self.format.get(), term, self.session.cancel());
                 Next::Line
             }
             Err(mut diagnosis) => {
@@ -139,7 +140,7 @@ impl Shell {
                 self.timing = on.unwrap_or(!self.timing);
                 ui::say(if self.timing { "each entry says how long it took" } else { "no times are shown" });
             }
-            Command::Hosts => entry::show(&self.hosts(), self.format.get(), term),
+            Command::Hosts => entry::show(&self.hosts(), self.format.get(), term, self.session.cancel()),
             Command::Plan(on) => self.plan(on)?,
             Command::Record(path) => {
                 let record = Record::begin(&path, self.prologue.as_deref())?;
@@ -160,7 +161,11 @@ impl Shell {
             },
             Command::Source(path) => return self.source(&path, runner, term),
             Command::Edit => return edit(&self.last, self.session.cancel()).map(Next::Begin),
-            Command::Reload => self.reload(runner).map_err(|diagnosis| diagnosis.fault)?,
+            Command::Reload => {
+                if let Err(diagnosis) = self.reload(runner) {
+                    entry::complain(&diagnosis, term);
+                }
+            }
             Command::Quit => return Ok(Next::Leave(0)),
             Command::Local(line) => local(&line, self.session.cancel())?,
         }
@@ -190,7 +195,14 @@ impl Shell {
             Fault::new("no_script", format!("cannot read {}", path.display())).because(error.to_string())
         })?;
         let source = Source { name: path.display().to_string(), text };
-        Ok(self.run(runner, &source, term))
+        Ok(match self.run(runner, &source, term) {
+            // The script's end is not the prompt's.
+            Next::Leave(code) => {
+                ui::say(&format!("{} ended with exit code {code}", path.display()));
+                Next::Line
+            }
+            next => next,
+        })
     }
 
     /// Runs the script that a person wants at each start.
@@ -277,15 +289,7 @@ fn human(time: Duration) -> String {
 
 /// Runs a program at the terminal. Ctrl-C is meant for it then, not for kvmsh.
 fn wait(program: &mut Program, cancel: &Cancel) -> std::io::Result<ExitStatus> {
-    let mut child = program.spawn()?;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            cancel.reset();
-            return Ok(status);
-        }
-        cancel.reset();
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    ui::pager::ended(&mut program.spawn()?, cancel)
 }
 
 /// Runs a line in this machine's shell.

@@ -101,7 +101,11 @@ fn fault_of(engine: &Engine, error: EvalAltResult) -> Fault {
             Fault::new("no_property", format!("there is no property `{name}` here"))
         }
         EvalAltResult::ErrorDotExpr(message, _) => property(engine, &message),
-        EvalAltResult::ErrorTooManyOperations(_) | EvalAltResult::ErrorStackOverflow(_) => {
+        EvalAltResult::ErrorTooManyOperations(_) => {
+            Fault::new("script_limit", "the script did more operations than it may")
+                .hint("look for a loop without end, or allow more: --limit operations=N")
+        }
+        EvalAltResult::ErrorStackOverflow(_) => {
             Fault::new("script_limit", "the script calls itself too deeply")
                 .hint("look for a recursion without end")
         }

@@ -237,6 +237,20 @@ impl Runner {
         ink::pair(&self.tokens(text), cursor)
     }
 
+    /// Whether a text uses a name, as a variable or a function.
+    pub fn mentions(&self, text: &str, name: &str) -> bool {
+        self.tokens(text).iter().any(|token| token.word() == Some(name))
+    }
+
+    /// The text, in which what was called `name` is called `new`.
+    pub fn renamed(&self, text: &str, name: &str, new: &str) -> String {
+        let mut out = text.to_owned();
+        for token in self.tokens(text).iter().rev().filter(|token| token.word() == Some(name)) {
+            out.replace_range(token.start..token.end, new);
+        }
+        out
+    }
+
     /// The tokens of a text; of the one before as well, since several ask at each key.
     fn tokens(&self, text: &str) -> Rc<Vec<Token>> {
         let mut last = self.last.borrow_mut();
@@ -313,9 +327,8 @@ fn exit_code(error: &EvalAltResult) -> Option<u8> {
     }
 }
 
-/// `#!/usr/bin/env kvmsh` becomes a comment of the same length, so that
-/// positions stay right.
-/// A script without the line that tells the system what runs it.
+/// A script without the line that tells the system what runs it: `#!/usr/bin/env kvmsh` becomes a comment of the same
+/// length, so that positions stay right.
 pub(super) fn without_shebang(text: &str) -> std::borrow::Cow<'_, str> {
     match text.strip_prefix("#!") {
         // `///` would begin documentation.

@@ -58,6 +58,11 @@ fn journal() -> Option<UnixDatagram> {
     Some(socket)
 }
 
+/// Whether it is said even to who wants to hear of nothing but trouble.
+pub(super) fn is_trouble(line: &str) -> bool {
+    level(line) != "info"
+}
+
 /// How bad it is, from how the line begins.
 fn level(line: &str) -> &'static str {
     if line.starts_with("error") {

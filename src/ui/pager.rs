@@ -1,22 +1,23 @@
 //! A result that is taller than the screen is shown page by page.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use super::term::Term;
-use crate::model::Fault;
+use crate::model::{Cancel, Fault};
 
 /// What `less` is asked for: leave when one screen is enough, keep colours, keep the text on the screen.
 const LESS: &str = "FRX";
 
-/// Prints a result, through the pager where it would scroll away.
+/// Prints a result, through the pager where it would scroll away; Ctrl-C is meant for the pager then.
 ///
 /// # Errors
 /// As [`super::print`].
-pub fn print(text: &str, term: &Term) -> Result<(), Fault> {
+pub fn print(text: &str, term: &Term, cancel: &Cancel) -> Result<(), Fault> {
     let env = |name: &str| std::env::var(name).ok();
     match pager(&env).filter(|_| too_tall(text, term)) {
-        Some(pager) if through(&pager, text, &env) => Ok(()),
+        Some(pager) if through(&pager, text, &env, cancel) => Ok(()),
         _ => super::print(text),
     }
 }
@@ -40,7 +41,7 @@ fn too_tall(text: &str, term: &Term) -> bool {
 }
 
 /// Whether the pager has shown it. One that cannot be run has not; one that is left early has.
-fn through(pager: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> bool {
+fn through(pager: &str, text: &str, env: &dyn Fn(&str) -> Option<String>, cancel: &Cancel) -> bool {
     let mut command = Command::new("sh");
     command.args(["-c", pager]).stdin(Stdio::piped());
     if env("LESS").is_none() {
@@ -51,12 +52,30 @@ fn through(pager: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> boo
         command.env("LV", "-c");
     }
     let Ok(mut child) = command.spawn() else { return false };
-    if let Some(mut stdin) = child.stdin.take() {
-        // A closed pipe: the person has seen enough.
-        let _ = stdin.write_all(text.as_bytes());
+    let stdin = child.stdin.take();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A closed pipe: the person has seen enough.
+            stdin.map(|mut stdin| stdin.write_all(text.as_bytes()))
+        });
+        // The shell's own words for a command that it cannot find or run.
+        !matches!(ended(&mut child, cancel).map(|status| status.code()), Err(_) | Ok(Some(126 | 127)))
+    })
+}
+
+/// Waits for a program at the terminal. Ctrl-C is meant for it, not for kvmsh.
+///
+/// # Errors
+/// What the system says.
+pub fn ended(child: &mut Child, cancel: &Cancel) -> std::io::Result<ExitStatus> {
+    loop {
+        let status = child.try_wait()?;
+        cancel.reset();
+        if let Some(status) = status {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
-    // The shell's own words for a command that it cannot find or run.
-    !matches!(child.wait().map(|status| status.code()), Err(_) | Ok(Some(126 | 127)))
 }
 
 #[cfg(test)]
@@ -84,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_pager_that_is_not_there_has_shown_nothing() {
-        assert!(!through("/nonexistent/pager", "x", &|_| None));
-        assert!(through("head -n1 >/dev/null", &"x\n".repeat(100_000), &|_| None));
+        assert!(!through("/nonexistent/pager", "x", &|_| None, &Cancel::new()));
+        assert!(through("head -n1 >/dev/null", &"x\n".repeat(100_000), &|_| None, &Cancel::new()));
     }
 }

@@ -85,7 +85,7 @@ impl Progress for Bars {
     }
 
     fn say(&self, line: &str) {
-        if self.0.quiet {
+        if self.0.quiet && !super::log::is_trouble(line) {
             return;
         }
         let line = visible::lines(line);

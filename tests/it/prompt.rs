@@ -260,6 +260,51 @@ fn a_recording_is_a_script_that_passes_the_check_and_runs() {
 }
 
 #[test]
+fn a_recording_gives_what_the_prompt_gave() {
+    let home = home();
+    write(&home, "part.rhai", "#!/usr/bin/env kvmsh\nlet part = 7;\n");
+    let mut prompt = known(&home);
+    prompt.line("1 + 1").shows("\n2");
+    prompt.line(":record out.rhai").shows("recording to");
+    for (line, shown) in [
+        ("it + 98", "\n100"),
+        ("1000", "\n1000"),
+        ("it + 1", "\n1001"),
+        ("it * 10", "\n10010"),
+        ("print(`it is ${it}`)", "it is 10010"),
+        ("fn f(x) { x + 1 }", "kvmsh> "),
+        ("print(`first ${f(2)}`)", "first 3"),
+        ("fn f(x) { x + 2 }", "kvmsh> "),
+        ("print(`then ${f(2)}`)", "then 4"),
+        ("[1, 2].map(|it| it + 1).len()", "\n2"),
+        (":plan on", "only listed"),
+        ("host(\"lab\").domain(\"test\").destroy()", "would destroy"),
+        (":plan off", "are made"),
+        (":source part.rhai", "kvmsh> "),
+        ("print(`part ${part}`)", "part 7"),
+    ] {
+        prompt.line(line).shows(shown);
+    }
+    prompt.line("exit").ends_with(0);
+    let script = fs::read_to_string(home.path().join("out.rhai")).unwrap();
+    assert!(script.contains("// planned only") && !script.contains("\nhost(\"lab\")"), "{script}");
+    assert!(script.contains("//     it + 98"), "{script}");
+    let output = command(home.path(), &["out.rhai"]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(printed, "it is 10010\nfirst 3\nthen 4\npart 7\n", "{script}");
+}
+
+#[test]
+fn the_end_of_a_script_that_is_sourced_is_not_the_prompts() {
+    let home = home();
+    write(&home, "ends.rhai", "let told = 42; exit(5);\n");
+    let mut prompt = known(&home);
+    prompt.line(":source ends.rhai").shows("ended with exit code 5");
+    prompt.line("20 + 1").shows("\n21");
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
 fn secrets_and_what_begins_with_a_space_are_in_no_history() {
     let home = home();
     let mut command = command(home.path(), &[]);

@@ -206,9 +206,10 @@ impl Host {
                 return Ok(Held::Unusable);
             }
             if let Some(holder) = &answer.ended {
-                session
-                    .progress()
-                    .say(&format!("took over the lease on {} of {holder}, who is gone", self.name()));
+                session.progress().say(&format!(
+                    "warning: took over the lease on {} of {holder}, who is gone",
+                    self.name()
+                ));
             }
             let Some(other) = answer.held else { return Ok(Held::Lease(asked, self.shell().clone())) };
             if steal.is_none() && other.process.is_dead_here() {

@@ -88,6 +88,7 @@ install_files() { # install_files DIR
 }
 
 restore_files() { # restore_files DIR
+    [ -n "${ROOT-}" ] || rm -f -- "$1/room"
     for n in $(each "$1"); do
         path=${ROOT-}$(cat "$1/$n.path")
         if [ ! -e "$1/$n.before" ]; then
@@ -203,6 +204,8 @@ arm() {
     { ip -4 route show && ip -6 route show; } >"$T/routes"
     sh -n "$D/deadman" || die 62 "this host's sh cannot read the way back"
     rehearse "$T" || die 62 "the way back failed in a rehearsal: is there room on the disk?"
+    # Room for the copies that undoing makes beside what it replaces, on the same file system as /etc nearly everywhere.
+    head -c $(($(cat "$T"/*.before 2>/dev/null | wc -c) + 65536)) /dev/zero >"$T/room" || die 62 "there is no room in $D"
     cut -d . -f 1 /proc/uptime >"$T/armed"
     sync -- "$T"/* "$T" "$D/deadman"
     install_boot_unit || die 62 "the unit that undoes the change at boot cannot be installed"
@@ -241,9 +244,11 @@ confirm() {
     lock
     [ "$(cat "$D/pending/id" 2>/dev/null)" = "$1" ] || die 63 "nothing of this ID is pending"
     [ -e "$D/pending/applied" ] || die 64 "it is not applied yet"
+    # What needs room comes first: a change is not kept whose keeping cannot be told.
+    { echo "$1" >"$D/last-confirmed.new" && sync -- "$D/last-confirmed.new"; } || die 62 "there is no room in $D"
     mv -T -- "$D/pending" "$D/confirmed" || exit 1
-    echo "$1" >"$D/last-confirmed"
-    sync -- "$D" "$D/last-confirmed"
+    mv -fT -- "$D/last-confirmed.new" "$D/last-confirmed"
+    sync -- "$D"
     systemctl -q stop "$TIMER-$1.timer"
     keep_records
     remove_boot_unit

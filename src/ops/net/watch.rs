@@ -92,7 +92,7 @@ impl Watch<'_> {
             let asked = Instant::now();
             match self.see() {
                 Seen::Good(shell, notes) => {
-                    if self.confirm(&shell)? {
+                    if self.confirm(&shell) {
                         return Ok(Report { notes, ..self.report(silent) });
                     }
                 }
@@ -170,17 +170,12 @@ impl Watch<'_> {
         new.filter(|_| self.before.tools.contains("arping")).collect()
     }
 
-    /// `false`: the answer got lost; look again.
-    fn confirm(&self, seen_over: &Shell) -> Result<bool, Fault> {
+    /// `false`: it did not say that it is kept; look again, until its time is up.
+    fn confirm(&self, seen_over: &Shell) -> bool {
         seen_over.disconnect();
         match self.site.run(self.permit, &self.site.fresh(), &["confirm", self.id]) {
-            Ok(output) if output.ok() => Ok(true),
-            Ok(output) if matches!(output.status, 63 | 64) => Ok(false),
-            Ok(output) => {
-                Err(Fault::new("network_failed", "the host could not keep the change; it undoes it")
-                    .because(output.error_text()))
-            }
-            Err(_) => Ok(false),
+            Ok(output) => output.ok(),
+            Err(_) => false,
         }
     }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Position};
 
+use super::super::diagnose::diagnose;
 use super::super::error::{Outcome, ScriptFault, misuse};
+use super::super::modules::Texts;
 use super::super::options::duration;
 use super::super::show;
 use super::session;
@@ -302,7 +304,7 @@ pub(super) mod functions {
     ///
     /// Also after an error, `exit`, Ctrl-C, SIGTERM, SIGHUP and `--timeout`. What clears away has 60 s, sees no stop, and may make changes after `--window` has closed.
     ///
-    /// Errors: what `f` throws; what `clean_up` throws where `f` did not (else it is said as a warning).
+    /// Errors: what `f` throws; what `clean_up` throws where `f` did not (else it is said as well).
     ///
     /// Example: `finally(|| 42, || print("cleared away"))`
     #[rhai_fn(name = "finally", return_raw)]
@@ -317,8 +319,9 @@ pub(super) mod functions {
             },
             (Err(error), Ok(_)) => Err(error),
             (Err(error), Err(second)) => {
-                let text = innermost(&second).to_string();
-                session(&ctx)?.progress().say(&format!("warning: clearing away failed as well: {text}"));
+                let fault = diagnose(ctx.engine(), second, "", &Texts::default()).fault;
+                let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                session(&ctx)?.progress().say(&format!("error: clearing away failed as well: {fault}{hint}"));
                 Err(error)
             }
         }

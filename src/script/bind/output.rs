@@ -199,7 +199,7 @@ pub(super) mod functions {
 
     /// Says something on stderr, above the progress bars.
     ///
-    /// `level`: `"info"`, `"warn"` or `"error"`.
+    /// `level`: `"info"`, `"warn"` or `"error"`; under `-q` the first is not said.
     ///
     /// Errors: `invalid_arg` for another level.
     ///

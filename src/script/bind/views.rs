@@ -10,6 +10,7 @@ use super::super::error::{Outcome, misuse};
 use super::super::options::{Options, duration, keys};
 use super::super::show;
 use super::{at, host_of, int, session};
+use crate::gate::Scope;
 use crate::libvirt::Events;
 use crate::model::{Data, Fault, MigrateOptions};
 use crate::ops::monitor::Monitor;
@@ -81,12 +82,43 @@ fn stream(ctx: &NativeCallContext<'_>, hosts: &[Host], options: Map) -> Outcome<
     let limit = options.seconds("timeout")?;
     let session = session(ctx)?;
     let mut open: Vec<(&Host, Events)> = Vec::new();
+    let mut first: Option<Fault> = None;
     let fault = |host: &Host, error: crate::libvirt::Error| Fault::from(error).on_host(host.name());
-    for host in hosts {
-        open.push((host, host.events_connection()?.events().map_err(|error| fault(host, error))?));
+    if hosts.is_empty() {
+        return Err(Fault::new("no_hosts", "there is no host whose events could be told")
+            .class(crate::model::Class::Refused)
+            .hint("kvmsh hosts add NAME ADDRESS")
+            .into());
+    }
+    let scope = Scope::current();
+    let listen = |host: &Host| -> Result<Events, Fault> {
+        scope.enter(|| host.events_connection()?.events().map_err(|error| fault(host, error)))
+    };
+    // All at once: one that is dead must not keep the others waiting.
+    let answers: Vec<Result<Events, Fault>> = std::thread::scope(|threads| {
+        let asked: Vec<_> = hosts.iter().map(|host| threads.spawn(|| listen(host))).collect();
+        let answer = |one: std::thread::ScopedJoinHandle<'_, _>| {
+            one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        asked.into_iter().map(answer).collect()
+    });
+    for (host, answer) in hosts.iter().zip(answers) {
+        match answer {
+            Ok(events) => open.push((host, events)),
+            Err(fault) if hosts.len() == 1 => return Err(fault.into()),
+            Err(fault) => {
+                session.progress().say(&format!("warning: no events of {}: {fault}", host.name()));
+                first = first.or(Some(fault));
+            }
+        }
+    }
+    if open.is_empty()
+        && let Some(fault) = first
+    {
+        return Err(fault.into());
     }
     if session.screen().is_live() {
-        let hosts: Vec<&str> = hosts.iter().map(Host::name).collect();
+        let hosts: Vec<&str> = open.iter().map(|(host, _)| host.name()).collect();
         session.progress().say(&format!("events of {}; Ctrl-C ends", hosts.join(", ")));
     }
     let began = Instant::now();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::lab::vm::{Node, VmLab};
 
 /// How long anything may take on a node that shares its processors; cron alone begins a job only once a minute.
-const LONG: Duration = Duration::from_secs(300);
+const LONG: Duration = Duration::from_secs(400);
 
 /// A guest without disks, so that it can run anywhere. It does nothing.
 const GUEST: &str = "<domain type='qemu'><name>web</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
@@ -121,8 +121,8 @@ fn cron_runs_scripts_as_root_and_as_a_user_of_libvirts_group_and_mails_only_fail
     lab.shell(node, "virsh -q destroy web");
     wait_for(&lab, node, log, "No MTA installed, discarding output");
     let runs: serde_json::Value = serde_json::from_str(&lab.shell(node, &runs)).unwrap();
-    let exits: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["exit"].as_i64()).collect();
-    assert!(exits.contains(&Some(0)) && exits.contains(&Some(5)), "{runs}");
+    let exits: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["exit"].as_str()).collect();
+    assert!(exits.contains(&Some("0")) && exits.contains(&Some("5")), "{runs}");
 }
 
 #[test]
@@ -149,9 +149,12 @@ fn a_timer_of_systemd_evacuates_a_host_shut_in_as_the_example_says() {
     }
 
     // On a slow node the first answers of a daemon take longer than kvmsh waits for one.
-    let hosts =
-        "runuser -u kvmsh -- env -i HOME=/home/kvmsh /usr/local/bin/kvmsh hosts -o csv | grep -c ,up,";
-    wait_for(&lab, node, hosts, "2");
+    for host in ["h2-a", "h2-b"] {
+        let up = format!(
+            "runuser -u kvmsh -- env -i HOME=/home/kvmsh /usr/local/bin/kvmsh -H {host} hosts -o csv"
+        );
+        wait_for(&lab, node, &up, ",up,");
+    }
 
     // At noon nothing may be done.
     lab.shell(
@@ -166,15 +169,27 @@ fn a_timer_of_systemd_evacuates_a_host_shut_in_as_the_example_says() {
 
     // That Saturday at night the timer does the rest, here without its random delay.
     write(&lab, node, "/etc/systemd/system/now.conf", "[Timer]\nRandomizedDelaySec=0\n");
-    lab.shell(
-        node,
-        "cd /etc/systemd/system; mkdir kvmsh-nightly.timer.d; mv now.conf kvmsh-nightly.timer.d
-         systemctl daemon-reload; date -s '2027-01-02 22:29:55' >/dev/null; systemctl start kvmsh-nightly.timer",
-    );
-    wait_for(&lab, node, log, "kvmsh-nightly.service: Deactivated successfully");
+    lab.shell(node, "cd /etc/systemd/system; mkdir kvmsh-nightly.timer.d; mv now.conf kvmsh-nightly.timer.d; systemctl daemon-reload");
+    let now = "date -s '2027-01-02 22:29:55' >/dev/null; systemctl reset-failed; systemctl restart kvmsh-nightly.timer";
+    let begun = |times: usize| {
+        format!(
+            "{log} | grep -c 'Starting kvmsh-nightly' | grep -x {times}; systemctl show -p ActiveState kvmsh-nightly"
+        )
+    };
+    // A daemon of a node that is too slow for kvmsh's patience is what a next night is for.
+    for night in 2..6 {
+        lab.shell(node, now);
+        wait_for(&lab, node, &begun(night), &format!("{night}\n"));
+        while lab.shell(node, "systemctl show -p ActiveState kvmsh-nightly").contains("=activating") {
+            sleep(Duration::from_secs(2));
+        }
+        if lab.shell(node, result) != "Result=exit-code ExecMainStatus=3\n" {
+            break;
+        }
+    }
+    assert_eq!(lab.shell(node, result), "Result=success ExecMainStatus=0\n", "{}", lab.shell(node, log));
     assert_eq!(lab.shell("h2-b", "virsh list --name --state-running").trim(), "web");
     assert_eq!(lab.shell(node, "virsh list --name --state-running").trim(), "");
-    assert_eq!(lab.shell(node, result), "Result=success ExecMainStatus=0\n");
     // systemd's journal has each step's fields, kvmsh's own, in the unit's directory, each change.
     let fields = lab.shell(node, &format!("{log} -o json | grep -c KVMSH_RUN || true"));
     assert_ne!(fields.trim(), "0", "{}", lab.shell(node, log));
