@@ -78,6 +78,8 @@ pub struct Gate {
     journal: Journal,
     rules: OnceLock<Rules>,
     made: AtomicBool,
+    /// Whether a change came to its good end.
+    done: AtomicBool,
 }
 
 /// What a run may do, and when.
@@ -113,8 +115,8 @@ impl Drop for Within {
 impl Gate {
     /// A gate that writes what it lets pass to `journal`.
     pub fn new(mode: Mode, journal: Journal) -> Self {
-        let (rules, made) = (OnceLock::new(), AtomicBool::new(false));
-        Self { mode: Mutex::new(mode), plan: Plan::default(), journal, rules, made }
+        let (rules, made, done) = (OnceLock::new(), AtomicBool::new(false), AtomicBool::new(false));
+        Self { mode: Mutex::new(mode), plan: Plan::default(), journal, rules, made, done }
     }
 
     /// Sets when changes may begin and how long each may take; the first word stays.
@@ -125,6 +127,11 @@ impl Gate {
     /// Whether anything was changed.
     pub fn has_changed(&self) -> bool {
         self.made.load(Ordering::Relaxed)
+    }
+
+    /// Whether anything was changed for certain: a change came to its good end.
+    pub fn has_done(&self) -> bool {
+        self.done.load(Ordering::Relaxed)
     }
 
     /// No new step begins outside the window; what has begun is brought to its end.
@@ -202,6 +209,9 @@ impl Gate {
                 // Only what is refused is certain to have changed nothing.
                 if !passing && !matches!(&result, Err(fault) if fault.class == Class::Refused) {
                     self.made.store(true, Ordering::Relaxed);
+                }
+                if !passing && result.is_ok() {
+                    self.done.store(true, Ordering::Relaxed);
                 }
                 result.map(Outcome::Done)
             }

@@ -184,7 +184,12 @@ impl Session {
     pub fn confirm(&self, question: &str) -> Result<bool, Fault> {
         match (self.0.settings.assume_yes, self.prompt()) {
             (true, _) => Ok(true),
-            (false, Some(prompt)) => Ok(prompt.confirm(question)),
+            (false, Some(prompt)) => {
+                let answer = prompt.confirm(question);
+                // Ctrl-C is no answer.
+                self.cancel().check()?;
+                Ok(answer)
+            }
             (false, None) => {
                 Err(Fault::new("not_confirmed", format!("nobody is here to answer: {question}"))
                     .class(Class::Refused)

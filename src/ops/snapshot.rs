@@ -1,7 +1,7 @@
 //! Snapshots of a domain.
 
 use super::Domain;
-use crate::gate::Change;
+use crate::gate::{Change, Mode};
 use crate::libvirt::{RevertOptions, SnapshotOptions};
 use crate::model::{Class, Fault};
 use crate::xml;
@@ -37,8 +37,7 @@ impl Domain {
                 .hint("choose another name, or delete_snapshot() it first"));
         }
         let xml = xml::build::snapshot(name, description)?;
-        let change = Change::new(self.host().name(), "domain", self.name(), "snapshot").after(name);
-        self.change_as(change, |d, permit| d.snapshot(permit, &xml, options))
+        self.change_as(self.snapshot_change(name), |d, permit| d.snapshot(permit, &xml, options))
     }
 
     /// Sets it back to a snapshot; what happened since is lost.
@@ -47,7 +46,8 @@ impl Domain {
     /// `no_domain_snapshot`; what libvirt said.
     pub fn revert(&self, name: &str, options: RevertOptions) -> Result<(), Fault> {
         self.must_have(name)?;
-        let change = Change::new(self.host().name(), "domain", self.name(), "revert to snapshot").after(name);
+        let change =
+            Change::new(self.host().name(), "domain", self.name(), "revert to snapshot").detail(name);
         self.change_as(change, |d, permit| d.revert(permit, name, options))
     }
 
@@ -57,13 +57,18 @@ impl Domain {
     /// `no_domain_snapshot`; what libvirt said.
     pub fn delete_snapshot(&self, name: &str, children: bool) -> Result<(), Fault> {
         self.must_have(name)?;
-        let change = Change::new(self.host().name(), "domain", self.name(), "delete snapshot").before(name);
+        let change = Change::new(self.host().name(), "domain", self.name(), "delete snapshot").detail(name);
         self.change_as(change, |d, permit| d.delete_snapshot(permit, name, children))
     }
 
-    /// Before anything is planned or begun.
+    fn snapshot_change(&self, name: &str) -> Change {
+        Change::new(self.host().name(), "domain", self.name(), "snapshot").detail(name)
+    }
+
+    /// Before anything is planned or begun; what the plan makes counts as there.
     fn must_have(&self, name: &str) -> Result<(), Fault> {
-        if !self.is_known() {
+        let gate = self.host().session().gate();
+        if !self.is_known() || gate.mode() == Mode::Plan && gate.is_planned(&self.snapshot_change(name)) {
             return Ok(());
         }
         let names = self.snapshots()?;

@@ -238,31 +238,46 @@ fn usages(forms: impl Iterator<Item = String>) -> Option<String> {
     (!usages.is_empty()).then(|| usages.join(" or "))
 }
 
-/// The text with an asterisk for each character of what stands in quotes as a password: `password: "…"`,
-/// `with_password("…")`. Lines of it are shown beside errors, and errors end up in logs.
+/// The text with an asterisk for each character of what stands in quotes behind a telling name: `password: "…"`,
+/// `with_password("…")`, `set_user_password("root", "…")`. Lines of it are shown beside errors, and errors end up in logs.
 fn without_passwords(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("password") {
-        let (before, after) = rest.split_at(at + "password".len());
-        out.push_str(before);
-        rest = after;
-        let named = after.strip_prefix('"').unwrap_or(after).trim_start();
-        let Some(value) = named.strip_prefix([':', '=', '(']).map(str::trim_start) else { continue };
-        let Some(quoted) = value.strip_prefix('"') else { continue };
-        out.push_str(&after[..after.len() - quoted.len()]);
-        let mut escaped = false;
-        let end = quoted.find(|c| {
-            let ends = c == '"' && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        });
-        let (secret, tail) = quoted.split_at(end.unwrap_or(quoted.len()));
-        out.extend(secret.chars().map(|c| if c == '\n' { c } else { '*' }));
-        rest = tail;
+    let lower = text.to_ascii_lowercase();
+    let mut shown: Vec<char> = text.chars().collect();
+    for name in crate::model::secret::NAMES {
+        for (at, _) in lower.match_indices(name) {
+            let behind = text[at..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+            let behind = behind.strip_prefix('"').unwrap_or(behind).trim_start();
+            let Some(mut rest) = behind.strip_prefix([':', '=', '(']) else { continue };
+            // Of a call each text may be it.
+            let call = behind.starts_with('(');
+            while let Some((from, length)) = literal(rest.trim_start()) {
+                let rest_at = text.len() - rest.trim_start().len() + from;
+                let first = text[..rest_at].chars().count();
+                let hidden = text[rest_at..rest_at + length].chars().count();
+                for c in shown.iter_mut().skip(first).take(hidden).filter(|c| **c != '\n') {
+                    *c = '*';
+                }
+                let after = &text[(rest_at + length + 1).min(text.len())..];
+                match after.trim_start().strip_prefix(',').filter(|_| call) {
+                    Some(next) => rest = next,
+                    None => break,
+                }
+            }
+        }
     }
-    out.push_str(rest);
-    out
+    shown.into_iter().collect()
+}
+
+/// Where the inside of a text in quotes lies that begins here, and how long it is; one that is not closed goes to the end.
+fn literal(text: &str) -> Option<(usize, usize)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '`'))?;
+    let mut escaped = false;
+    let end = text[1..].find(|c| {
+        let ends = c == quote && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    Some((1, end.unwrap_or(text.len() - 1)))
 }
 
 fn suggest<'a>(fault: Fault, name: &str, known: impl Iterator<Item = &'a Entry>) -> Fault {
@@ -338,6 +353,8 @@ mod tests {
                 r#"#{"password": "*"} password env("password") """#,
             ),
             ("password: \"open", "password: \"****"),
+            (r#"h.set_user_password("root", "x y")"#, r#"h.set_user_password("****", "***")"#),
+            ("let api_key = `kü`; copy(\"a\")", "let api_key = `**`; copy(\"a\")"),
         ] {
             assert_eq!(without_passwords(text), shown);
             assert_eq!(text.chars().count(), shown.chars().count());

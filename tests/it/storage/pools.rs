@@ -115,7 +115,7 @@ fn a_pool_that_is_there_with_another_meaning_is_refused_and_a_false_one_is_found
         .ends(4)
         .says(&["error[soft_mount]"]);
     code(r#"print(pool::remove(all, "mine")); print(pool::remove(all, "mine")); pool::prove(all, "mine")"#)
-        .ends(4)
+        .ends(5)
         .prints(&["[\"h2-a\", \"h2-b\"]\n[]\n"])
         .says(&["error[no_storage_pool]: h2-a has no pool mine"]);
     // Who would let everybody in, and whose directory it is not.
