@@ -264,11 +264,6 @@ impl<'lab> GuestBuilder<'lab> {
         self.flag("--no-disk")
     }
 
-    /// libvirt has a channel to a guest agent in it.
-    pub fn agent(self) -> Self {
-        self.flag("--agent")
-    }
-
     /// A CD drive with the image at `path` on the host.
     pub fn cdrom(self, path: &str) -> Self {
         self.option("--cdrom", path)

@@ -5,7 +5,7 @@ lab_guest() {
     need_root
     open_lab "${1-}"
     open_host "${2-}"
-    local name=${3-} memory=128 max='' dirty=0 address='' start=1 disk=/srv/shared cdrom='' nic='' file='' agent=0
+    local name=${3-} memory=128 max='' dirty=0 address='' start=1 disk=/srv/shared cdrom='' nic='' file=''
     [[ -n $name ]] || usage_error "guest wants a name"
     [[ $KIND != bare ]] || die "host $HOST is a bare one, it runs no guests"
     check_name "$name"
@@ -15,7 +15,6 @@ lab_guest() {
             --off) start=0; shift; continue ;;
             --local-disk) disk=/var/lib/libvirt/images; shift; continue ;;
             --no-disk) disk=''; shift; continue ;;
-            --agent) agent=1; shift; continue ;;
         esac
         (($# > 1)) || usage_error "guest: $1 is no option, or wants a value"
         case $1 in
@@ -96,7 +95,6 @@ END
       <model type='virtio'/>
     </interface>
 END
-    ((agent == 0)) || echo "    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
     # The first serial port is the console that \`virsh console\` opens, the second the log that tests read.
     cat <<END
     <serial type='pty'><target port='0'/></serial>

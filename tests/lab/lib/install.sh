@@ -19,7 +19,7 @@ DRIVERS=(qemu storage network secret nodedev nwfilter)
 # Drivers for the guest, in the order in which they must be loaded. A kernel that has one built in lacks the file.
 readonly GUEST_MODULES=(
     virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net
-    virtio_blk virtio_balloon virtio_console button evdev
+    virtio_blk virtio_balloon button evdev
 )
 
 # Prints the packages whose programs are missing, on one line.
