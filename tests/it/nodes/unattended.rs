@@ -1,4 +1,4 @@
-//! kvmsh as cron and systemd start it, on a real node: with next to no environment, nobody watching, shut in.
+//! kvmsh as cron starts it, on a real node: with next to no environment, and nobody watching.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -48,9 +48,7 @@ fn install(lab: &VmLab, node: &str) {
         "mkdir -p /usr/local/share/kvmsh/scripts /etc/kvmsh; useradd --create-home --groups libvirt kvmsh",
     );
     send(lab, node, &lean, "/usr/local/bin/kvmsh");
-    for script in ["health.rhai", "evacuate.rhai"] {
-        send(lab, node, &ours("scripts").join(script), &format!("/usr/local/share/kvmsh/scripts/{script}"));
-    }
+    send(lab, node, &ours("scripts/health.rhai"), "/usr/local/share/kvmsh/scripts/health.rhai");
     write(lab, node, "/root/web.xml", GUEST);
     lab.shell(node, "chmod 755 /usr/local/bin/kvmsh; virsh -q define /root/web.xml");
 }
@@ -123,98 +121,4 @@ fn cron_runs_scripts_as_root_and_as_a_user_of_libvirts_group_and_mails_only_fail
     let runs: serde_json::Value = serde_json::from_str(&lab.shell(node, &runs)).unwrap();
     let exits: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["exit"].as_str()).collect();
     assert!(exits.contains(&Some("0")) && exits.contains(&Some("5")), "{runs}");
-}
-
-#[test]
-fn a_timer_of_systemd_evacuates_a_host_shut_in_as_the_example_says() {
-    let lab = VmLab::up(&[Node::new("h2-a").memory(768), Node::new("h2-b").memory(768)]);
-    let node = "h2-a";
-    install(&lab, node);
-    lab.shell(node, "virsh -q start web");
-    // The user's own way to both hosts, the one it runs on included.
-    lab.shell(node, "mkdir -p /home/kvmsh/.config/kvmsh");
-    for file in ["id_ed25519", "known_hosts"] {
-        send(&lab, node, &lab.dir().join(file), &format!("/home/kvmsh/.config/kvmsh/{file}"));
-    }
-    let host = |name: &str, address: &str| {
-        format!(
-            "[hosts.{name}]\naddress = \"{address}\"\nuser = \"root\"\nidentity = \"id_ed25519\"\nknown_hosts = \"known_hosts\"\n"
-        )
-    };
-    let inventory = [host("h2-a", "10.88.0.11"), host("h2-b", "10.88.0.12")].concat();
-    write(&lab, node, "/home/kvmsh/.config/kvmsh/hosts.toml", &inventory);
-    lab.shell(node, "cd /home/kvmsh; chmod 600 .config/kvmsh/id_ed25519; chown -R kvmsh: .");
-    for unit in ["kvmsh-nightly.service", "kvmsh-nightly.timer"] {
-        send(&lab, node, &ours("docs/examples").join(unit), &format!("/etc/systemd/system/{unit}"));
-    }
-
-    // On a slow node the first answers of a daemon take longer than kvmsh waits for one.
-    for host in ["h2-a", "h2-b"] {
-        let up = format!(
-            "runuser -u kvmsh -- env -i HOME=/home/kvmsh /usr/local/bin/kvmsh -H {host} hosts -o csv"
-        );
-        wait_for(&lab, node, &up, ",up,");
-    }
-
-    // At noon nothing may be done.
-    lab.shell(
-        node,
-        "date -s '2027-01-02 12:00' >/dev/null; systemctl daemon-reload; systemctl start kvmsh-nightly 2>/dev/null || true",
-    );
-    let result = "systemctl show -p Result -p ExecMainStatus kvmsh-nightly | xargs";
-    let log = "journalctl -q -u kvmsh-nightly";
-    assert_eq!(lab.shell(node, result), "Result=exit-code ExecMainStatus=4\n", "{}", lab.shell(node, log));
-    assert!(lab.shell(node, log).contains("22:00-05:00"), "{}", lab.shell(node, log));
-    assert_eq!(lab.shell(node, "virsh domstate web").trim(), "running");
-
-    // That Saturday at night the timer does the rest, here without its random delay.
-    write(&lab, node, "/etc/systemd/system/now.conf", "[Timer]\nRandomizedDelaySec=0\n");
-    lab.shell(node, "cd /etc/systemd/system; mkdir kvmsh-nightly.timer.d; mv now.conf kvmsh-nightly.timer.d; systemctl daemon-reload");
-    let now = "date -s '2027-01-02 22:29:55' >/dev/null; systemctl reset-failed; systemctl restart kvmsh-nightly.timer";
-    let begun = |times: usize| {
-        format!(
-            "{log} | grep -c 'Starting kvmsh-nightly' | grep -x {times}; systemctl show -p ActiveState kvmsh-nightly"
-        )
-    };
-    // A daemon of a node that is too slow for kvmsh's patience is what a next night is for.
-    for night in 2..6 {
-        lab.shell(node, now);
-        wait_for(&lab, node, &begun(night), &format!("{night}\n"));
-        while lab.shell(node, "systemctl show -p ActiveState kvmsh-nightly").contains("=activating") {
-            sleep(Duration::from_secs(2));
-        }
-        if lab.shell(node, result) != "Result=exit-code ExecMainStatus=3\n" {
-            break;
-        }
-    }
-    assert_eq!(lab.shell(node, result), "Result=success ExecMainStatus=0\n", "{}", lab.shell(node, log));
-    assert_eq!(lab.shell("h2-b", "virsh list --name --state-running").trim(), "web");
-    assert_eq!(lab.shell(node, "virsh list --name --state-running").trim(), "");
-    // systemd's journal has each step's fields, kvmsh's own, in the unit's directory, each change.
-    let fields = lab.shell(node, &format!("{log} -o json | grep -c KVMSH_RUN || true"));
-    assert_ne!(fields.trim(), "0", "{}", lab.shell(node, log));
-    let own = lab.shell(node, "cat /var/lib/kvmsh-nightly/kvmsh/journal.ndjson");
-    assert!(own.contains("\"action\":\"migrate\"") && own.contains("\"user\":\"kvmsh\""), "{own}");
-}
-
-#[test]
-fn stopping_a_unit_ends_what_is_in_flight_and_its_clean_up_runs() {
-    let lab = VmLab::up(&[Node::new("h2-a").memory(768)]);
-    let node = "h2-a";
-    install(&lab, node);
-    let script = "let web = host(`qemu:///system`).domain(`web`);\n\
-                  finally(|| { web.start(); print(`it runs`); sleep(250); }, || web.destroy());\n";
-    write(&lab, node, "/usr/local/share/kvmsh/long.rhai", script);
-    lab.shell(
-        node,
-        "systemd-run -q --unit=long -p KillMode=mixed -p TimeoutStopSec=100 -p Environment=HOME=/root \
-         /usr/local/bin/kvmsh /usr/local/share/kvmsh/long.rhai",
-    );
-    let log = "journalctl -q -u long";
-    wait_for(&lab, node, log, "it runs");
-    assert!(lab.shell(node, "cat /run/kvmsh/lease").contains("long.rhai"));
-    lab.shell(node, "systemctl stop long || true");
-    assert_eq!(lab.shell(node, "virsh domstate web").trim(), "shut off", "{}", lab.shell(node, log));
-    assert!(!lab.shell(node, log).contains("SIGKILL"), "{}", lab.shell(node, log));
-    assert_eq!(lab.shell(node, "cat /run/kvmsh/lease 2>/dev/null || true"), "", "the lease is given back");
 }
