@@ -334,6 +334,17 @@ mod tests {
     }
 
     #[test]
+    fn the_standard_library_knows_the_options_that_stand_before_a_script() {
+        let cli = include_str!("../../stdlib/cli.rhai");
+        for argument in Cli::command().get_arguments().filter(|one| !one.is_hide_set()) {
+            let names = argument.get_long().map(|long| format!("\"--{long}\""));
+            for name in names.into_iter().filter(|name| name != "\"--help\"" && name != "\"--version\"") {
+                assert!(cli.contains(&name), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn times_are_friendly_or_seconds() {
         for (text, seconds) in [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1h 30m", 5400)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");

@@ -95,7 +95,7 @@ fn run(
         Err(mut diagnosis) => {
             // What was changed before stays changed: that is no refusal.
             let class = &mut diagnosis.fault.class;
-            if matches!(class, Class::Refused | Class::Usage) && session.gate().has_done() {
+            if matches!(class, Class::Refused | Class::Usage) && session.gate().has_changed() {
                 *class = Class::Partial;
             }
             if start.options.plan {

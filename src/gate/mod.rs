@@ -78,8 +78,6 @@ pub struct Gate {
     journal: Journal,
     rules: OnceLock<Rules>,
     made: AtomicBool,
-    /// Whether a change came to its good end.
-    done: AtomicBool,
 }
 
 /// What a run may do, and when.
@@ -115,8 +113,8 @@ impl Drop for Within {
 impl Gate {
     /// A gate that writes what it lets pass to `journal`.
     pub fn new(mode: Mode, journal: Journal) -> Self {
-        let (rules, made, done) = (OnceLock::new(), AtomicBool::new(false), AtomicBool::new(false));
-        Self { mode: Mutex::new(mode), plan: Plan::default(), journal, rules, made, done }
+        let (rules, made) = (OnceLock::new(), AtomicBool::new(false));
+        Self { mode: Mutex::new(mode), plan: Plan::default(), journal, rules, made }
     }
 
     /// Sets when changes may begin and how long each may take; the first word stays.
@@ -127,11 +125,6 @@ impl Gate {
     /// Whether anything was changed.
     pub fn has_changed(&self) -> bool {
         self.made.load(Ordering::Relaxed)
-    }
-
-    /// Whether anything was changed for certain: a change came to its good end.
-    pub fn has_done(&self) -> bool {
-        self.done.load(Ordering::Relaxed)
     }
 
     /// No new step begins outside the window; what has begun is brought to its end.
@@ -209,9 +202,6 @@ impl Gate {
                 // Only what is refused is certain to have changed nothing.
                 if !passing && !matches!(&result, Err(fault) if fault.class == Class::Refused) {
                     self.made.store(true, Ordering::Relaxed);
-                }
-                if !passing && result.is_ok() {
-                    self.done.store(true, Ordering::Relaxed);
                 }
                 result.map(Outcome::Done)
             }
@@ -310,6 +300,8 @@ mod tests {
         let gate = Gate::new(Mode::Apply, Journal::off());
         let fail = |class| gate.apply(change("start"), |_| Err::<(), _>(Fault::new("x", "x").class(class)));
         assert!(fail(Class::Refused).is_err() && !gate.has_changed());
+        let proof = gate.apply(change("prove").passing(), |_| Ok::<_, Fault>(()));
+        assert!(proof.is_ok() && !gate.has_changed(), "nothing of it is left");
         assert!(fail(Class::Failed).is_err() && gate.has_changed());
     }
 

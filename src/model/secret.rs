@@ -14,7 +14,6 @@ pub const NAMES: &[&str] = &[
     "api_key",
     "private_key",
     "credential",
-    "passphrase",
     "bearer",
 ];
 
@@ -23,6 +22,9 @@ pub const HIDDEN: &str = "***";
 
 /// A value that is shorter stands in too many texts by chance.
 const SHORTEST: usize = 4;
+
+/// As for [`SHORTEST`], where it is one line of several.
+const SHORTEST_LINE: usize = 8;
 
 /// As for [`SHORTEST`], where only the name of a variable makes it a secret.
 const SHORTEST_IN_ENVIRONMENT: usize = 6;
@@ -46,7 +48,11 @@ pub fn remember(value: &str) {
     if value.contains('\n') {
         // A key's first and last line are no secret, and stand in many texts.
         forms.extend(
-            value.lines().map(str::trim).filter(|line| !line.starts_with("-----")).map(str::to_owned),
+            value
+                .lines()
+                .map(str::trim)
+                .filter(|line| line.len() >= SHORTEST_LINE && !line.starts_with("-----"))
+                .map(str::to_owned),
         );
     }
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);

@@ -192,8 +192,13 @@ impl Domain {
         if self.is_known() && self.state()?.is_active() {
             return Ok(());
         }
-        let started = self.change("start", |d, permit| d.start(permit, paused));
-        started.map_err(|fault| super::cpu::explain_start(self, fault))
+        // Explained within the change: only so the gate sees that a refused start has changed nothing.
+        let change = Change::new(self.host.name(), "domain", &self.name, "start");
+        let deed = |permit: &Permit| {
+            let started = self.handle()?.start(permit, paused);
+            started.map_err(|error| super::cpu::explain_start(self, error.into()))
+        };
+        self.host.change(change, deed).map(drop)
     }
 
     /// Its definition with its secrets, to be changed and given to [`Domain::redefine`]. A read-only session gets it

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::model::secret::NAMES as SECRETS;
 use crate::model::{Fault, secret};
 
 /// How many entries are kept.
@@ -68,7 +67,7 @@ pub(super) fn has_secret(text: &str) -> bool {
         std::env::vars_os().any(|(name, value)| {
             let name = name.to_string_lossy().to_lowercase();
             let value = value.to_string_lossy();
-            SECRETS.iter().any(|word| name.contains(word)) && value.len() >= 6 && text.contains(&*value)
+            secret::NAMES.iter().any(|word| name.contains(word)) && value.len() >= 6 && text.contains(&*value)
         })
     };
     // What must not be in a log must not be here.
@@ -76,7 +75,7 @@ pub(super) fn has_secret(text: &str) -> bool {
     secret::scrub(text) != text
         || command.is_some_and(|line| secret::command(line) != line)
         || BEGINNINGS.iter().any(|word| lower.contains(word))
-        || SECRETS
+        || secret::NAMES
             .iter()
             .any(|word| lower.match_indices(word).any(|(at, _)| is_given(&lower[at + word.len()..])))
         || ["pw", "pwd", "pass"].iter().any(|word| short_name(&lower, word))

@@ -80,3 +80,21 @@ fn tables_become_csv_and_work_of_a_script_shows_its_progress() {
     let ran = run(&["-c", "let line = progress(`disks`, 3); line.set(2, `sda`); line.finish(`copied`)"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "disks: copied\n"));
 }
+
+/// As `nohup` and a terminal that is closed do it.
+#[test]
+fn who_is_told_to_ignore_a_hang_up_does() {
+    let hang_up = |prefix: &str| {
+        let home = tempfile::tempdir().unwrap();
+        let line = format!("{prefix} exec \"$0\" -c 'print(1); sleep(3); print(2)' >out");
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &line, env!("CARGO_BIN_EXE_kvmsh")]).current_dir(home.path()).env_clear();
+        let mut child = sh.env("HOME", home.path()).stdin(Stdio::null()).spawn().unwrap();
+        let out = || std::fs::read_to_string(home.path().join("out")).unwrap_or_default();
+        crate::lab::wait_until(std::time::Duration::from_secs(30), "kvmsh to begin", || out() == "1\n");
+        assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+        (child.wait().unwrap().code(), out())
+    };
+    assert_eq!(hang_up("trap '' HUP;"), (Some(0), "1\n2\n".to_owned()));
+    assert_eq!(hang_up(""), (Some(130), "1\n".to_owned()));
+}

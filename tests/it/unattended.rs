@@ -285,3 +285,48 @@ fn what_is_said_can_be_json_and_success_can_be_silent() {
     // What is asked for comes all the same.
     alone.run(&["-q", &script("inventory.rhai"), "test:///default"]).ends(0).prints(&["test:///default"]);
 }
+
+#[test]
+fn a_quiet_run_says_what_is_wrong_and_nothing_else() {
+    let alone = Alone::new();
+    let code = "log(`info`, `begun`); log(`warn`, `hot`); log(`error`, `web1: disk gone`); exit(5)";
+    let said = alone.run(&["-q", "-c", code]);
+    said.ends(5);
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", "warning: hot\nerror: web1: disk gone\n"));
+    // Also of a clean-up that fails after what it clears away has failed.
+    let twice =
+        alone.run(&["-q", "-c", "finally(|| throw `first`, || host(`test:///default`).domain(`nope`))"]);
+    twice.ends(1).says(&["error: clearing away failed as well: ", "nope", "first"]);
+}
+
+#[test]
+fn a_refusal_is_exit_4_only_where_nothing_was_changed() {
+    let alone = Alone::new();
+    let refused = "fail(`refused`, #{ message: `no` })";
+    let suspend = "host(`test:///default`).domain(`test`).suspend()";
+    alone.run(&["-c", refused]).ends(4);
+    alone.run(&["-c", &format!("{suspend}; {refused}")]).ends(5).says(&["no"]);
+    alone.run(&["-c", &format!("try {{ {suspend}; {suspend} }} catch {{}} {refused}")]).ends(5);
+    alone.run(&["--plan", "-c", &format!("{suspend}; {refused}")]).ends(4);
+}
+
+#[test]
+fn options_of_scripts_that_are_wrong_say_what_was_meant() {
+    let alone = Alone::new();
+    let spec = "import \"std/cli\" as cli; let o = cli::parse(args, #{ usage: \"o.rhai [options]\", about: \"\", operands: [], \
+                options: #{ disks: #{ kind: \"text\", help: \"which\" }, to: #{ kind: \"list\", help: \"where\", required: true } } }); \
+                print(o.to);";
+    alone.write("o.rhai", spec);
+    for (words, says) in [
+        (&["--dsks", "x"][..], "did you mean `--disks`?"),
+        (&["--plan"], "stand before the script"),
+        (&["--disks", "x"], "it needs --to LIST"),
+    ] {
+        let wrong = alone.run(&[&["o.rhai"], words].concat());
+        wrong.ends(2).says(&[says]);
+        assert!(!wrong.stderr.contains("std/cli"), "{wrong}");
+    }
+    alone.run(&["o.rhai", "--to", "a", "--to", "b"]).ends(0).prints(&["[\"a\", \"b\"]"]);
+    alone.run(&["o.rhai", "--help"]).ends(0).prints(&["(needed)"]);
+    alone.run(&["-H", "test:///default", "-c", "print(hosts().len())"]).ends(0).prints(&["1"]);
+}

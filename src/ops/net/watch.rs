@@ -91,11 +91,10 @@ impl Watch<'_> {
             }
             let asked = Instant::now();
             match self.see() {
-                Seen::Good(shell, notes) => {
-                    if self.confirm(&shell) {
-                        return Ok(Report { notes, ..self.report(silent) });
-                    }
-                }
+                Seen::Good(shell, notes) => match self.confirm(&shell) {
+                    Ok(()) => return Ok(Report { notes, ..self.report(silent) }),
+                    Err(why) => last = vec![why],
+                },
                 Seen::Kept => return Ok(self.report(silent)),
                 Seen::Undone => return Err(finishing(|| self.after_undo(&last, note))),
                 Seen::Busy => note("changing the network".to_owned()),
@@ -170,12 +169,13 @@ impl Watch<'_> {
         new.filter(|_| self.before.tools.contains("arping")).collect()
     }
 
-    /// `false`: it did not say that it is kept; look again, until its time is up.
-    fn confirm(&self, seen_over: &Shell) -> bool {
+    /// Has the change kept. An error says why the host did not say so: look again, until its time is up.
+    fn confirm(&self, seen_over: &Shell) -> Result<(), String> {
         seen_over.disconnect();
         match self.site.run(self.permit, &self.site.fresh(), &["confirm", self.id]) {
-            Ok(output) => output.ok(),
-            Err(_) => false,
+            Ok(output) if output.ok() => Ok(()),
+            Ok(output) => Err(format!("the host did not keep it: {}", output.error_text())),
+            Err(fault) => Err(format!("nobody heard whether the host keeps it: {fault}")),
         }
     }
 

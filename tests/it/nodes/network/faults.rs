@@ -33,7 +33,10 @@ fn what_does_not_work_is_undone(lab: &VmLab, seconds: u64) {
     };
     let within = ["--confirm-within", &seconds.to_string()];
     let cards = |args: &[&str]| setup(lab, &[], &[&CARDS[..], args, &within].concat());
-    // A wrong gateway: see the power cuts.
+    undone(
+        cards(&["--address", "10.88.0.11/24", "--gateway", "10.88.0.77"]),
+        "the gateway 10.88.0.77 does not answer",
+    );
     undone(cards(&["--address", "10.99.0.11/24", "--force"]), "no new connection");
     undone(
         setup(lab, &[], &[&["--slave", "enp2s0", "--slave", "enp9s0", "--force"], &within[..]].concat()),
