@@ -12,11 +12,14 @@
 //! ```
 //!
 //! Everything is done by the program `tests/lab/vm`; see the README.md beside it. The lab ends when its [`VmLab`] is
-//! dropped, and also when the test process is killed. Nodes that were up in an earlier lab come up in seconds.
+//! dropped, and also when the test process is killed. Nodes that were up in an earlier lab come up in seconds. Labs wait
+//! for each other when the processors would have too many nodes at a time.
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::{Child, Lab, Output, program, succeed};
@@ -25,12 +28,13 @@ use super::{Child, Lab, Output, program, succeed};
 #[derive(Clone, Debug)]
 pub struct Node {
     spec: String,
+    load: usize,
 }
 
 impl Node {
     /// As the article has it: ifupdown, libvirt and all its tools; 512 MiB, which is enough unless guests run on it.
     pub fn new(name: &str) -> Node {
-        Node { spec: name.to_owned() }
+        Node { spec: name.to_owned(), load: 1 }
     }
 
     /// The same, but netplan and systemd-networkd own its network.
@@ -49,7 +53,10 @@ impl Node {
     }
 
     /// Memory in MiB.
-    pub fn memory(self, mib: u32) -> Node {
+    pub fn memory(mut self, mib: u32) -> Node {
+        if mib >= WITH_GUESTS {
+            self.load = 2;
+        }
         self.option(&format!("mem={mib}"))
     }
 
@@ -70,31 +77,70 @@ impl Node {
     }
 }
 
+/// How busy the nodes of all labs keep the processors.
+static LOAD: Mutex<usize> = Mutex::new(0);
+static LESS: Condvar = Condvar::new();
+
+/// Who is first in the queue for them: a large lab is not overtaken by small ones for ever.
+static FIRST: Mutex<()> = Mutex::new(());
+
+/// Memory in MiB with which guests run inside a node: emulation in emulation.
+const WITH_GUESTS: u32 = 1024;
+
+/// A lab's share of the processors.
+struct Share(usize);
+
+impl Share {
+    /// Waits until there is room for so much more: three nodes on two processors. A lab that needs more than all runs alone.
+    fn take(load: usize) -> Share {
+        fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+            mutex.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+        let most = available_parallelism().map_or(1, usize::from) * 3 / 2;
+        let _first = lock(&FIRST);
+        let others = LESS.wait_while(lock(&LOAD), |others| *others > 0 && *others + load > most);
+        *others.unwrap_or_else(PoisonError::into_inner) += load;
+        Share(load)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        *LOAD.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        LESS.notify_all();
+    }
+}
+
 /// Some nodes and a controller, on two switches that are joined.
 pub struct VmLab {
     lab: Lab,
+    /// Given back after the lab has ended.
+    _share: Share,
 }
 
 impl VmLab {
     /// Brings up these nodes, at 10.88.0.11 and up in this order, and waits until their SSH servers answer.
     pub fn up(nodes: &[Node]) -> VmLab {
-        VmLab::start(nodes, &[])
+        VmLab::start(nodes, None)
     }
 
     /// The same with one more node, on which an NFS server runs that exports nothing yet.
     pub fn up_with_nas(nodes: &[Node], nas: &Node) -> VmLab {
-        VmLab::start(nodes, &["--nas", &nas.spec])
+        VmLab::start(nodes, Some(nas))
     }
 
-    fn start(nodes: &[Node], more: &[&str]) -> VmLab {
+    fn start(nodes: &[Node], nas: Option<&Node>) -> VmLab {
+        let share = Share::take(nodes.iter().chain(nas).map(|node| node.load).sum());
         let lab = Lab::new("vm");
         let mut up = lab.up_command();
         for node in nodes {
             up.args(["--node", &node.spec]);
         }
-        up.args(more);
+        if let Some(nas) = nas {
+            up.args(["--nas", &nas.spec]);
+        }
         succeed(up);
-        VmLab { lab }
+        VmLab { lab, _share: share }
     }
 
     /// The lab's directory, with `hosts.toml`, `known_hosts`, `id_ed25519`, and `hosts/NAME/console.log` for each node.

@@ -122,7 +122,10 @@ rehearse() { # rehearse DIR
     unset ROOT
 }
 
+# What `systemctl enable` would do, without the reload of everything: systemd reads it when it next boots.
 install_boot_unit() {
+    wants=/etc/systemd/system/multi-user.target.wants
+    [ -d "$wants" ] || mkdir -m 755 -- "$wants" || return 1
     cat >"/etc/systemd/system/$BOOT" <<UNIT || return 1
 [Unit]
 Description=Undo a change of the network that nobody confirmed (kvmsh)
@@ -141,8 +144,8 @@ ExecStart=/bin/sh $D/deadman boot
 [Install]
 WantedBy=multi-user.target
 UNIT
-    systemctl -q enable "$BOOT" && sync -- "/etc/systemd/system/$BOOT" /etc/systemd/system \
-        /etc/systemd/system/multi-user.target.wants
+    chmod 644 "/etc/systemd/system/$BOOT" && ln -sfT "../$BOOT" "$wants/$BOOT" &&
+        sync -- "/etc/systemd/system/$BOOT" /etc/systemd/system "$wants"
 }
 
 remove_boot_unit() {
@@ -252,7 +255,6 @@ confirm() {
     systemctl -q stop "$TIMER-$1.timer"
     keep_records
     remove_boot_unit
-    systemctl daemon-reload
     exit 0
 }
 
@@ -285,7 +287,6 @@ undo() { # undo ID REASON [self]
     fi
     finish
     systemctl -q stop "$TIMER-$1.timer" 2>/dev/null
-    systemctl daemon-reload
 }
 
 is_touched() { # is_touched LINK: it is there, and the change was about it

@@ -53,12 +53,14 @@ if has ifup; then
 fi
 ! has netplan || say netplan "$(dpkg-query -W -f '${Version}' netplan.io 2>/dev/null)"
 # One line for each, in this order.
+networkd=
 set -- networking systemd-networkd NetworkManager
 for state in $(systemctl is-active "$@" 2>/dev/null); do
     say unit "$1 $state"
+    [ "$1 $state" != 'systemd-networkd active' ] || networkd=active
     shift
 done
-if [ -n "$main" ] && has networkctl; then
+if [ -n "$main" ] && [ -n "$networkd" ] && has networkctl; then
     say networkd "$(networkctl status "$main" 2>/dev/null | sed -n 's/^ *Network File: *//p')"
 fi
 if [ -n "$main" ] && has nmcli; then

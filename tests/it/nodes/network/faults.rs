@@ -205,11 +205,6 @@ fn power_is_cut(lab: &VmLab, marks: &[(&str, &str)]) {
     await_on_node(lab, mark);
     cut(child);
     assert!(!settled(lab, &clean, "undoing"));
-    // And without a cut.
-    setup(lab, &[], &wrong)
-        .ends(1)
-        .says(&["everything is as before", "the gateway 10.88.0.77 does not answer"]);
-    is_as_before(lab, &clean);
 }
 
 #[test]

@@ -90,6 +90,7 @@ fn a_network_that_belongs_to_another_or_to_two_is_left_alone() {
     let clean = state(&lab);
     setup(&lab, &[], &CARDS).ends(4).says(&["enp2s0 is looked after by NetworkManager"]);
     is_as_before(&lab, &clean);
+    drop(lab);
 
     let lab = node();
     lab.shell(

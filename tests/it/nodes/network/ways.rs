@@ -24,39 +24,26 @@ fn by_dhcp(lab: &VmLab, configure: &str) {
     lab.wait_ssh(NODE);
 }
 
-/// Bond and bridge take the lease over, and give it back.
-fn the_lease_moves(lab: &VmLab, address: &[&str]) {
-    let clean = state(lab);
-    setup(lab, &[], &[&CARDS[..], address].concat()).ends(0).prints(&["confirmed after"]);
-    assert!(lab.shell(NODE, "ip -o -4 addr show dynamic dev br0").contains("10.88.0.11/24"), "{}", live(lab));
-    assert!(lab.shell(NODE, "ip route show default").contains("via 10.88.0.1 dev br0"));
-    setup(lab, &["--plan"], &[&CARDS[..], address].concat()).ends(0);
-    setup(lab, &[], &["--remove"]).ends(0).prints(&["confirmed after"]);
-    assert_eq!(files(lab), clean.0);
-    wait_until(LONG, "the lease to be back on its card", || state(lab) == clean);
-    reachable(lab);
-}
-
-/// Jumbo frames and IPv6 at once; an IPv6 address that somebody has is undone.
-fn wide(lab: &VmLab) {
+/// Bond and bridge take the lease over and give it back, with jumbo frames and IPv6 beside it. An IPv6 address that somebody
+/// has is undone.
+fn the_lease_moves(lab: &VmLab) {
     let clean = state(lab);
     let mut taken = lab.controller("ip");
     taken.args(["addr", "add", "fd00:88::1/64", "dev", "eth0", "nodad"]);
     lab.run(taken, LONG).ends(0);
-    let jumbo = ["--mtu", "9000"];
-    let both = |six| ["--address", "10.88.0.11/24", "--address", six, "--gateway", "10.88.0.1"];
-    // ifup waits for the kernel's detection of duplicates, on a slow node for most of a minute.
-    let within = ["--confirm-within", "90"];
-    let refused = setup(lab, &[], &[&CARDS[..], &jumbo, &both("fd00:88::1/64"), &within].concat());
+    let with = |six| [&CARDS[..], &["--mtu", "9000", "--address", "dhcp", "--address", six]].concat();
+    let refused = setup(lab, &[], &with("fd00:88::1/64"));
     // The kernel finds it out by duplicate address detection, and ifup waits for that.
     let why = ["fd00:88::1/64 is not there", "Waiting for DAD"];
     assert!(why.iter().any(|why| refused.stderr.contains(why)), "{refused}");
     refused.ends(1).says(&["everything is as before"]);
     assert_eq!(files(lab), clean.0);
+    wait_until(LONG, "the lease to be back on its card", || state(lab) == clean);
 
-    setup(lab, &[], &[&CARDS[..], &jumbo, &both("fd00:88::11/64")].concat())
-        .ends(0)
-        .prints(&["confirmed after"]);
+    let right = with("fd00:88::11/64");
+    setup(lab, &[], &right).ends(0).prints(&["confirmed after"]);
+    assert!(lab.shell(NODE, "ip -o -4 addr show dynamic dev br0").contains("10.88.0.11/24"), "{}", live(lab));
+    assert!(lab.shell(NODE, "ip route show default").contains("via 10.88.0.1 dev br0"));
     let shown =
         lab.shell(NODE, "cd /sys/class/net; cat {enp2s0,enp3s0,bond0,br0}/mtu; ip -br -6 addr show br0");
     let lines: Vec<&str> = shown.lines().collect();
@@ -65,9 +52,10 @@ fn wide(lab: &VmLab) {
     let mut ping = lab.controller("ping");
     ping.args(["-6", "-n", "-q", "-c", "2", "-W", "20", "fd00:88::11"]);
     lab.run(ping, LONG).ends(0);
+    setup(lab, &["--plan"], &right).ends(0);
     setup(lab, &[], &["--remove"]).ends(0).prints(&["confirmed after"]);
     assert_eq!(files(lab), clean.0);
-    wait_until(LONG, "the node to be as before", || state(lab) == clean);
+    wait_until(LONG, "the lease to be back on its card", || state(lab) == clean);
     reachable(lab);
 }
 
@@ -79,8 +67,7 @@ fn by_dhcp_with_jumbo_frames_and_ipv6_on_ifupdown() {
         &lab,
         "ifdown enp2s0; sed -i '/enp2s0 inet/s/static/dhcp/; /^\\taddress\\|^\\tgateway/d' /etc/network/interfaces; ifup enp2s0",
     );
-    the_lease_moves(&lab, &[]);
-    wide(&lab);
+    the_lease_moves(&lab);
 }
 
 #[test]
@@ -101,8 +88,7 @@ fn by_dhcp_with_jumbo_frames_and_ipv6_on_netplan_and_by_sudo() {
         "printf 'network:\\n  version: 2\\n  renderer: networkd\\n  ethernets:\\n    enp2s0:\\n      dhcp4: true\\n      dhcp-identifier: mac\\n' \
          >/etc/netplan/01-lab.yaml; netplan apply",
     );
-    the_lease_moves(&lab, &["--address", "dhcp"]);
-    wide(&lab);
+    the_lease_moves(&lab);
     // Its file cannot be read without sudo; the new text has to start from it.
     let custom = "print(net::transaction(h, #{}, |t| {
             t.write(`/etc/netplan/90-storage.yaml`, `network: {ethernets: {enp3s0: {addresses: [10.77.0.11/24]}}}`);
