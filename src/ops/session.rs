@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::memory::Ledger;
+use super::net::Machines;
 use super::shared::Proofs;
 use super::{Host, Leases, Steps};
 use crate::gate::{Gate, Journal, Mode};
@@ -59,6 +60,7 @@ struct Inner {
     proofs: Proofs,
     memory: Ledger,
     leases: Leases,
+    machines: Machines,
     steps: Steps,
     manner: OnceLock<Manner>,
     screen: OnceLock<Arc<dyn Screen>>,
@@ -78,6 +80,7 @@ impl Session {
             proofs: Proofs::default(),
             memory: Ledger::default(),
             leases: Leases::default(),
+            machines: Machines::default(),
             steps: Steps::default(),
             manner: OnceLock::new(),
             screen: OnceLock::new(),
@@ -147,6 +150,11 @@ impl Session {
     /// The leases on hosts that this run changes.
     pub fn leases(&self) -> &Leases {
         &self.0.leases
+    }
+
+    /// The machines whose network was looked at.
+    pub(super) fn machines(&self) -> &Machines {
+        &self.0.machines
     }
 
     /// The steps that the script has done already.

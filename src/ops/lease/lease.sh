@@ -1,6 +1,7 @@
 # Who changes this host, and whether guests may be placed on it: kvmsh's marks on a host. First argument: what is wanted.
 #   take RUN TTL HOLDER PURPOSE PROCESS [STEAL]   a lease for RUN, also in place of that of STEAL or of one that has ended
-#   renew RUN                                     it goes on for its TTL; `lost` where it is no longer that of RUN
+#   renew RUN [TTL]                               it goes on for its TTL, or for a new one; `lost` where it is no longer that of
+#                                                 RUN
 #   drop RUN                                      it ends
 #   cordon WHY BY | uncordon                      changes the other mark; answers `changed` or `same`
 #   show                                          both marks; changes nothing
@@ -106,6 +107,7 @@ case $1 in
         one_at_a_time
         read_lease
         if [ "$l_run" = "$2" ] && [ "$l_boot" = "$boot" ]; then
+            l_ttl=${3:-$l_ttl}
             if write_lease 2>/dev/null; then echo renewed=1; else echo unusable="cannot write $run_dir/lease"; fi
         else
             echo lost=1

@@ -183,6 +183,31 @@ impl Host {
         Ok(())
     }
 
+    /// Has the host keep this run's lease for so long without a word from here, and not less than usual: for changes that cut
+    /// it off.
+    ///
+    /// # Errors
+    /// `lease_lost`: it is no longer this run's; faults of the connection.
+    pub(super) fn keep_lease_for(&self, time: Duration) -> Result<(), Fault> {
+        let leases = self.session().leases();
+        let slot = leases.of(self);
+        let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let Held::Lease(confirmed, shell) = &mut *held else { return Ok(()) };
+        let ttl = TTL.max(time.as_secs()).to_string();
+        let asked = uptime();
+        let command = command(&["renew", &leases.run, &ttl]);
+        let output = crate::gate::mark(|permit| shell.run(permit, &command));
+        let output = output.map_err(|error| Fault::from(error).on_host(self.name()))?;
+        if !output.text().contains("renewed=1") {
+            let message = format!("this run no longer holds the lease on {}", self.name());
+            return Err(Fault::new("lease_lost", message)
+                .because(output.error_text())
+                .hint("somebody else is at work there: see `host.marks`"));
+        }
+        *confirmed = asked;
+        Ok(())
+    }
+
     fn take_lease(&self, again: bool) -> Result<Held, Fault> {
         let session = self.session();
         let leases = session.leases();

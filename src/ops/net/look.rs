@@ -113,6 +113,18 @@ pub struct LinkState {
     pub active_slave: Option<String>,
 }
 
+impl LinkState {
+    /// Whether it is a network card.
+    pub fn is_card(&self) -> bool {
+        self.kind.is_empty() && self.medium == "ether"
+    }
+
+    /// The hardware address that is its own, whatever bond it is in.
+    pub fn own_mac(&self) -> &str {
+        self.permanent_mac.as_deref().unwrap_or(&self.mac)
+    }
+}
+
 /// An address on an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {

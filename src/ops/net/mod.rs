@@ -1,6 +1,7 @@
 //! A host's own network: bonds and bridges, changed so that nobody is locked out.
 
 mod check;
+mod clones;
 mod custom;
 mod expect;
 mod look;
@@ -12,6 +13,7 @@ mod work;
 use std::time::Duration;
 
 pub use check::Problem;
+pub use clones::Machines;
 pub use custom::Custom;
 pub use expect::Expect;
 pub use look::{Address, LinkState, Look};
@@ -56,8 +58,8 @@ impl Host {
     /// Has these links, all of them in one transaction; those that are as wanted are left alone.
     ///
     /// # Errors
-    /// `network_owner`, `network_refused`, `network_file`, `network_address_taken`, `network_pending`: class `Refused`,
-    /// nothing was touched. `network_undone`: a check failed, everything is as before.
+    /// `network_owner`, `network_refused`, `network_file`, `network_address_taken`, `network_pending`, `same_identity`: class
+    /// `Refused`, nothing was touched. `network_undone`: a check failed, everything is as before.
     pub fn set_links(&self, links: &[Link], options: &LinkOptions) -> Result<Report, Fault> {
         let set = || {
             let (site, look) = Site::open(self)?;

@@ -10,7 +10,7 @@ use super::look::Look;
 use super::watch::{Status, Watch};
 use super::work::{Argv, Edit, Work};
 use crate::gate::{Change, Digest, Mode, Outcome, Permit};
-use crate::model::{Class, Fault, Step, base64};
+use crate::model::{Class, Fault, Step, base64, finishing};
 use crate::ops::Host;
 use crate::ssh::{self, Command, Probe, Shell};
 
@@ -20,6 +20,9 @@ const LOOK: &str = include_str!("look.sh");
 
 /// Where deadman.sh lies on a host.
 pub(super) const DEADMAN_PATH: &str = "/var/lib/kvmsh/network/deadman";
+
+/// How long a host may take to undo a change, start anew for it at worst, and be found again.
+const AFTERWARDS: Duration = Duration::from_secs(180);
 
 /// How a transaction is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +64,12 @@ impl<'a> Site<'a> {
     /// The site, and what there is of its network.
     ///
     /// # Errors
-    /// Faults of the connection; `probe_failed`.
+    /// Faults of the connection; `probe_failed`; `same_identity`.
     pub(super) fn open(host: &'a Host) -> Result<(Self, Look), Fault> {
         let look = look(host, host.shell(), false)?;
         let sudo = look.uid != 0;
         let look = if sudo { self::look(host, host.shell(), true)? } else { look };
+        host.session().machines().meet(host.name(), &look)?;
         Ok((Self { host, sudo }, look))
     }
 
@@ -186,6 +190,21 @@ impl<'a> Site<'a> {
     ) -> Result<Report, Fault> {
         // Who cannot come in anew now could not confirm anything.
         self.fresh().connect().map_err(|error| self.fault(error))?;
+        // Cut off, nobody can renew it, and nobody else may come between until the change is over either way.
+        self.host.keep_lease_for(options.confirm_within + AFTERWARDS)?;
+        let result = self.hand_over(permit, before, work, options);
+        // It is renewed again from here; where this fails it ends a while later.
+        let _ = finishing(|| self.host.keep_lease_for(Duration::ZERO));
+        result
+    }
+
+    fn hand_over(
+        &self,
+        permit: &Permit,
+        before: &Look,
+        work: &Work,
+        options: &Options,
+    ) -> Result<Report, Fault> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let shell = self.host.shell();
         let stage = Command::argv(["sh", "-c", STAGE, "kvmsh", &id])

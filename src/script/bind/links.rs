@@ -257,8 +257,8 @@ pub(super) mod functions {
     ///
     /// Returns `#{changed, seconds, unreachable, checked, notes}`; `notes` say what works and could be better.
     ///
-    /// Errors: `network_owner`, `network_refused`, `network_file`, `network_address_taken`, `network_pending` (exit 4,
-    /// nothing touched); `network_undone` (a check failed, everything is as before); `network_lost`.
+    /// Errors: `network_owner`, `network_refused`, `network_file`, `network_address_taken`, `network_pending`, `same_identity`
+    /// (exit 4, nothing touched); `network_undone` (a check failed, everything is as before); `network_lost`.
     ///
     /// Example: `try { plan(|| host("test:///default").set_links([#{kind: "bridge", name: "br0", ports: ["eth0"]}])) } catch (e) { e.code }`
     #[rhai_fn(name = "set_links", return_raw, pure)]

@@ -217,9 +217,14 @@ fn a_stop_undoes_the_change_at_once_and_a_second_kvmsh_is_refused_meanwhile() {
             .concat();
     let child = lab.spawn(setup_command(&lab, &[], &args));
     await_on_node(&lab, MARKS[3].1);
+    // Nobody can renew a lease on a host that is cut off: it outlasts the change.
+    let lease = lab.shell(NODE, "cat /run/kvmsh/lease");
+    let ttl = lease.lines().find_map(|line| line.strip_prefix("ttl=")?.parse::<u64>().ok());
+    assert!(ttl > Some(200), "{lease}");
     setup(&lab, &[], &[&CARDS[..], &["--mtu", "1400"]].concat()).ends(4).says(&["not confirmed yet"]);
     child.signal("INT");
     let output = child.wait(LONG);
     output.ends(130).says(&["everything is as before", "it was stopped"]);
+    assert_eq!(lab.shell(NODE, "ls /run/kvmsh/lease 2>/dev/null || :"), "");
     is_as_before(&lab, &clean);
 }
