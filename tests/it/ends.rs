@@ -87,9 +87,16 @@ fn who_is_told_to_ignore_a_hang_up_does() {
     let hang_up = |prefix: &str| {
         let home = tempfile::tempdir().unwrap();
         let line = format!("{prefix} exec \"$0\" -c 'print(1); sleep(3); print(2)' >out");
-        let mut sh = Command::new("sh");
-        sh.args(["-c", &line, env!("CARGO_BIN_EXE_kvmsh")]).current_dir(home.path()).env_clear();
-        let mut child = sh.env("HOME", home.path()).stdin(Stdio::null()).spawn().unwrap();
+        // Whoever runs the tests may ignore it, too.
+        let mut sh = Command::new("env");
+        sh.args([
+            "-i",
+            "--default-signal=HUP",
+            "PATH=/usr/bin:/bin",
+            &format!("HOME={}", home.path().display()),
+        ]);
+        sh.args(["sh", "-c", &line, env!("CARGO_BIN_EXE_kvmsh")]).current_dir(home.path());
+        let mut child = sh.stdin(Stdio::null()).spawn().unwrap();
         let out = || std::fs::read_to_string(home.path().join("out")).unwrap_or_default();
         crate::lab::wait_until(std::time::Duration::from_secs(30), "kvmsh to begin", || out() == "1\n");
         assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
