@@ -311,15 +311,7 @@ pub(super) fn usage(message: impl Into<String>) -> Fault {
 
 /// `90s`, `5m`, `1h 30m`, or a plain number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is no time: write 90s, 5m, 1h30m, or a number of seconds");
-    let time = match text.trim().parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| bad())?,
-        Err(_) => text
-            .parse::<jiff::SignedDuration>()
-            .ok()
-            .and_then(|time| Duration::try_from(time).ok())
-            .ok_or_else(bad)?,
-    };
+    let time = crate::model::duration::parse(text)?;
     if time.is_zero() { Err("the time has to be longer than nothing".to_owned()) } else { Ok(time) }
 }
 

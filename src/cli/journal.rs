@@ -161,8 +161,11 @@ fn runs(runs: &[RunEntry], local: bool, zone: &TimeZone) -> Table {
     };
     for run in runs {
         let exit = match run.exit {
+            // A number for programs.
+            Some(code) if !local => Cell::Number(code.into()),
             Some(0) => Cell::State("0".to_owned(), Tone::Good),
             Some(code) => Cell::State(code.to_string(), Tone::Bad),
+            None if !local => Cell::Nothing,
             None => Cell::State("unfinished".to_owned(), Tone::Warn),
         };
         let took = run.exit.map(|_| run.time.duration_since(run.began).as_secs().unsigned_abs());

@@ -41,7 +41,13 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     }
     // What cannot be put aside goes on to grow: better than no journal.
     let _ = rotate(path, &Limits::from_environment());
-    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
+    let is_new = !path.exists();
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    if let Some(dir) = path.parent().filter(|_| is_new) {
+        // A name is durable once its directory is.
+        File::open(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?.sync_all()?;
+    }
+    Ok(file)
 }
 
 fn is_due(path: &Path, limits: &Limits) -> bool {

@@ -6,6 +6,7 @@ pub mod bytes;
 pub mod cancel;
 pub mod data;
 pub mod domain;
+pub mod duration;
 pub mod fault;
 pub mod host;
 pub mod inventory;

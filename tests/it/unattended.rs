@@ -328,5 +328,17 @@ fn options_of_scripts_that_are_wrong_say_what_was_meant() {
     }
     alone.run(&["o.rhai", "--to", "a", "--to", "b"]).ends(0).prints(&["[\"a\", \"b\"]"]);
     alone.run(&["o.rhai", "--help"]).ends(0).prints(&["(needed)"]);
+    let spec = spec.replace(
+        "disks: #{ kind: \"text\"",
+        "wait: #{ kind: \"seconds\", help: \"how long\" }, disks: #{ kind: \"text\"",
+    );
+    alone.write("w.rhai", &spec.replace("print(o.to)", "print(o.wait)"));
+    for (time, is) in [("90", "90.0"), ("5m", "300.0"), ("1h30m", "5400.0")] {
+        alone.run(&["w.rhai", "--to", "a", "--wait", time]).ends(0).prints(&[is]);
+    }
+    alone
+        .run(&["w.rhai", "--to", "a", "--wait", "soon"])
+        .ends(2)
+        .says(&["--wait takes a time such as 90s, 5m or 1h30m, not `soon`"]);
     alone.run(&["-H", "test:///default", "-c", "print(hosts().len())"]).ends(0).prints(&["1"]);
 }

@@ -6,7 +6,7 @@ use rhai::plugin::*;
 use super::super::error::{Outcome, misuse};
 use super::super::options::{size as size_of, texts};
 use super::{ArrayOf, array, int, session};
-use crate::model::Bytes;
+use crate::model::{Bytes, duration};
 use crate::ops::Host as OpsHost;
 
 #[export_module(manifest)]
@@ -57,6 +57,17 @@ pub(super) mod functions {
     #[rhai_fn(name = "size", return_raw)]
     pub fn size(text: Dynamic) -> Outcome<i64> {
         Ok(int(size_of(&text)?.0))
+    }
+
+    /// Seconds from a text such as `"90s"`, `"5m"`, `"1h30m"` or `"90"`.
+    ///
+    /// Errors: `invalid_arg` for what is no time.
+    ///
+    /// Example: `seconds("1h30m") == 5400.0`
+    #[rhai_fn(name = "seconds", return_raw)]
+    pub fn seconds(text: &str) -> Outcome<f64> {
+        let time = duration::parse(text).map_err(|why| misuse(format!("seconds: {why}")))?;
+        Ok(time.as_secs_f64())
     }
 
     /// A number of bytes as a person reads it.

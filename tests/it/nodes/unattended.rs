@@ -119,6 +119,6 @@ fn cron_runs_scripts_as_root_and_as_a_user_of_libvirts_group_and_mails_only_fail
     lab.shell(node, "virsh -q destroy web");
     wait_for(&lab, node, log, "No MTA installed, discarding output");
     let runs: serde_json::Value = serde_json::from_str(&lab.shell(node, &runs)).unwrap();
-    let exits: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["exit"].as_str()).collect();
-    assert!(exits.contains(&Some("0")) && exits.contains(&Some("5")), "{runs}");
+    let exits: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["exit"].as_u64()).collect();
+    assert!(exits.contains(&Some(0)) && exits.contains(&Some(5)), "{runs}");
 }
