@@ -147,6 +147,13 @@ impl Look {
         self.links.iter().find(|link| link.name == name)
     }
 
+    /// Whether a hardware address is the host's own: Linux answers ARP for all of its addresses on each of its cards.
+    pub fn is_own_mac(&self, mac: &str) -> bool {
+        self.links
+            .iter()
+            .any(|link| link.mac.eq_ignore_ascii_case(mac) || link.own_mac().eq_ignore_ascii_case(mac))
+    }
+
     /// The links in a bond or a bridge.
     pub fn ports_of<'a>(&'a self, master: &'a str) -> impl Iterator<Item = &'a LinkState> {
         self.links.iter().filter(move |link| link.master.as_deref() == Some(master))

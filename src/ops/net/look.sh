@@ -1,5 +1,6 @@
 # What there is of a host's network, and who looks after it: KEY=VALUE lines, files as file=PATH MODE =BASE64.
-# Argument: $SSH_CONNECTION of whoever asks, where sudo hides it. Changes nothing.
+# Arguments: `all`, or `live` for what there is without who looks after it; $SSH_CONNECTION of whoever asks, where sudo
+# hides it. Changes nothing.
 LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 say() { printf '%s=%s\n' "$1" "$2"; }
@@ -9,7 +10,8 @@ coded() { base64 -w 0; }
 say uid "$(id -u)"
 [ ! -r /etc/machine-id ] || say machine_id "$(cat /etc/machine-id)"
 [ ! -d /run/systemd/system ] || say systemd yes
-connection=${1:-${SSH_CONNECTION-}}
+depth=$1
+connection=${2:-${SSH_CONNECTION-}}
 set --
 say ssh "$connection"
 has ip || { say missing ip; exit 0; }
@@ -36,6 +38,20 @@ else
     main=$(ip -o -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
 fi
 say main "$main"
+
+# Where a change that undoes itself stands.
+D=/var/lib/kvmsh/network
+for state in pending undoing undone; do
+    [ -d "$D/$state" ] || continue
+    read -r id <"$D/$state/id"
+    say change "$state $id $([ ! -e "$D/$state/applied" ] || echo applied)"
+    break
+done
+if [ -r "$D/last-confirmed" ]; then
+    read -r id <"$D/last-confirmed"
+    say confirmed "$id"
+fi
+[ "$depth" = all ] || exit 0
 
 for tool in flock systemd-run; do
     ! has "$tool" || say tool "$tool"
@@ -107,16 +123,4 @@ interfaces() {
 interfaces /etc/network/interfaces
 for path in /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml; do file "$path"; done
 for path in /var/lib/kvmsh/network/records/*; do file "$path"; done
-# Where a change that undoes itself stands.
-D=/var/lib/kvmsh/network
-for state in pending undoing undone; do
-    [ -d "$D/$state" ] || continue
-    read -r id <"$D/$state/id"
-    say change "$state $id $([ ! -e "$D/$state/applied" ] || echo applied)"
-    break
-done
-if [ -r "$D/last-confirmed" ]; then
-    read -r id <"$D/last-confirmed"
-    say confirmed "$id"
-fi
 exit 0

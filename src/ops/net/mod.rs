@@ -24,7 +24,7 @@ pub use work::{Edit, Work};
 use super::Host;
 use crate::model::{Class, Fault};
 use crate::netconf::Link;
-use transaction::Site;
+use transaction::{Depth, Site};
 
 /// How links are set up or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,11 +45,11 @@ impl Host {
     /// # Errors
     /// Faults of the connection; `probe_failed`.
     pub fn look_at_network(&self) -> Result<Look, Fault> {
-        let look = transaction::look(self, self.shell(), false)?;
+        let look = transaction::look(self, self.shell(), false, Depth::All)?;
         if look.uid == 0 {
             return Ok(look);
         }
-        match transaction::look(self, self.shell(), true) {
+        match transaction::look(self, self.shell(), true, Depth::All) {
             Err(fault) if fault.code == "probe_failed" => Ok(look),
             with_sudo => with_sudo,
         }
@@ -82,7 +82,7 @@ impl Host {
     }
 
     fn refuse_taken(&self, site: &Site<'_>, look: &Look, links: &[Link]) -> Result<(), Fault> {
-        let taken = site.duplicates(&work::addresses_to_probe(look, links))?;
+        let taken = site.duplicates(self.shell(), look, &work::addresses_to_probe(look, links))?;
         let Some((address, mac)) = taken.first() else { return Ok(()) };
         Err(Fault::new(
             "network_address_taken",

@@ -66,9 +66,9 @@ impl<'a> Site<'a> {
     /// # Errors
     /// Faults of the connection; `probe_failed`; `same_identity`.
     pub(super) fn open(host: &'a Host) -> Result<(Self, Look), Fault> {
-        let look = look(host, host.shell(), false)?;
+        let look = look(host, host.shell(), false, Depth::All)?;
         let sudo = look.uid != 0;
-        let look = if sudo { self::look(host, host.shell(), true)? } else { look };
+        let look = if sudo { self::look(host, host.shell(), true, Depth::All)? } else { look };
         host.session().machines().meet(host.name(), &look)?;
         Ok((Self { host, sudo }, look))
     }
@@ -110,13 +110,10 @@ impl<'a> Site<'a> {
     ///
     /// # Errors
     /// Faults of the connection.
-    pub(super) fn duplicates(&self, probes: &[(String, String)]) -> Result<Vec<(String, String)>, Fault> {
-        self.duplicates_over(self.host.shell(), probes)
-    }
-
-    pub(super) fn duplicates_over(
+    pub(super) fn duplicates(
         &self,
         shell: &Shell,
+        look: &Look,
         probes: &[(String, String)],
     ) -> Result<Vec<(String, String)>, Fault> {
         // -D asks from 0.0.0.0 (RFC 5227), so that nobody learns a wrong address; our own kernel does not answer it.
@@ -135,7 +132,8 @@ impl<'a> Site<'a> {
             .text()
             .lines()
             .filter_map(|line| line.split_once(' '))
-            .map(|(a, m)| (a.to_owned(), m.to_owned()))
+            .filter(|(_, mac)| !look.is_own_mac(mac))
+            .map(|(address, mac)| (address.to_owned(), mac.to_owned()))
             .collect())
     }
 
@@ -265,15 +263,29 @@ impl<'a> Site<'a> {
     }
 }
 
-pub(super) fn look(host: &Host, shell: &Shell, sudo: bool) -> Result<Look, Fault> {
+/// How much of a network is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Also who looks after it, and by which files.
+    All,
+    /// What there is now; takes a third of the time.
+    Live,
+}
+
+pub(super) fn look(host: &Host, shell: &Shell, sudo: bool, depth: Depth) -> Result<Look, Fault> {
     let fail = |error: ssh::Error| Fault::from(error).on_host(host.name());
+    let depth = match depth {
+        Depth::All => "all",
+        Depth::Live => "live",
+    };
     // sudo hides how we came in.
     let mut connection = String::new();
     if sudo {
         let env = Probe::script("printf %s \"${SSH_CONNECTION-}\"", [""; 0]);
         connection = shell.probe(&env).map_err(fail)?.text();
     }
-    let probe = Probe::script(LOOK, [connection]).sudo(sudo).timeout(Duration::from_secs(60));
+    let probe =
+        Probe::script(LOOK, [depth.to_owned(), connection]).sudo(sudo).timeout(Duration::from_secs(60));
     let output = shell.probe(&probe).map_err(fail)?;
     let look = Look::parse(&output.text());
     if !output.ok() || look.links.is_empty() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::expect::Expect;
 use super::look::Look;
-use super::transaction::{DEADMAN_PATH, Options, Report, Site, look};
+use super::transaction::{DEADMAN_PATH, Depth, Options, Report, Site, look};
 use super::work::Work;
 use crate::gate::Permit;
 use crate::model::{Fault, finishing};
@@ -132,7 +132,7 @@ impl Watch<'_> {
 
     fn see(&self) -> Seen {
         let shell = self.site.fresh();
-        let look = match look(self.site.host, &shell, self.site.sudo) {
+        let look = match look(self.site.host, &shell, self.site.sudo, Depth::Live) {
             Ok(look) => look,
             Err(fault) => return Seen::Silent(fault),
         };
@@ -145,7 +145,7 @@ impl Watch<'_> {
         let mut failures = self.work.expect.failures(&look);
         if failures.is_empty() {
             // Now that the new links are on the wire.
-            match self.site.duplicates_over(&shell, &self.new_addresses()) {
+            match self.site.duplicates(&shell, &look, &self.new_addresses()) {
                 Ok(taken) => failures.extend(
                     taken.iter().map(|(address, mac)| format!("{mac} answers for {address} as well")),
                 ),
@@ -266,7 +266,7 @@ impl Watch<'_> {
         expect.gone.clone_from(&self.work.new_links);
         let mut wrong = Vec::new();
         for _ in 0..10 {
-            match look(self.site.host, shell, self.site.sudo) {
+            match look(self.site.host, shell, self.site.sudo, Depth::Live) {
                 Ok(look) => wrong = expect.failures(&look),
                 Err(fault) => wrong = vec![fault.to_string()],
             }
