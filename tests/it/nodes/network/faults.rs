@@ -21,7 +21,7 @@ fn what_does_not_work_is_undone_by_itself_and_told_on_ifupdown() {
 #[test]
 fn what_does_not_work_is_undone_by_itself_and_told_on_netplan() {
     // `netplan apply` alone takes most of the shorter time on a slow node.
-    what_does_not_work_is_undone(&netplan_node(), 75);
+    what_does_not_work_is_undone(&netplan_node(), 60);
 }
 
 fn what_does_not_work_is_undone(lab: &VmLab, seconds: u64) {
