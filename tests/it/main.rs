@@ -11,6 +11,7 @@ mod deps;
 mod docs;
 mod ends;
 mod evacuate;
+mod everyday;
 mod faults;
 mod gate;
 mod hostprep;
