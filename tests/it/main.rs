@@ -21,6 +21,7 @@ mod lab;
 mod layers;
 mod leases;
 mod memory;
+mod moves;
 mod nightly;
 mod nodes;
 mod objects;
