@@ -241,7 +241,7 @@ pub enum HostsCommand {
 pub struct AddHost {
     /// What to call it
     pub name: String,
-    /// [user@]ADDRESS[:port]: a name, an IP address or an alias of ~/.ssh/config
+    /// [user@]ADDRESS[:port]: a name, an IP address or an alias of ~/.ssh/config; or a libvirt URI
     pub address: String,
     /// Add it without connecting to it
     #[arg(long)]

@@ -23,13 +23,17 @@ pub(super) fn alone(start: &Start) -> Result<u8, Diagnosis> {
     if start.options.timeout.is_some() {
         return Err(usage("--timeout is for scripts: the prompt waits for you").into());
     }
-    let session = start.session()?;
+    let (session, wrong) = start.session_at_prompt()?;
     session.leases().for_purpose(start.purpose(&session, "prompt"));
     session.gate().obey(Rules { window: start.options.window, step: start.options.step_timeout });
     session.gate().journal().about("prompt", &[]);
     signals::watch(&start.cancel)?;
     let rc = || Some(dirs::config_dir()?.join("kvmsh/rc.rhai"));
+    if let Some(wrong) = &wrong {
+        complain(wrong, &start.term);
+    }
     let setup = repl::Setup {
+        unread: wrong.is_some(),
         format: start.shown.clone(),
         location: start.location.clone(),
         rc: if start.options.no_rc { None } else { rc() },

@@ -34,6 +34,23 @@ impl Start {
         self.session_with(self.location.clone())
     }
 
+    /// The session of the prompt, which opens without hosts where the inventory cannot be read, and says what is wrong
+    /// with it. One that is named and not there, or from which hosts are chosen, is a slip of the command line.
+    pub(super) fn session_at_prompt(&self) -> Result<(Session, Option<Diagnosis>), Diagnosis> {
+        let missing =
+            self.location.as_ref().is_some_and(|location| location.named && !location.path.exists());
+        let (inventory, wrong) = match inventory::load(self.location.as_ref()) {
+            Ok(inventory) => (inventory, None),
+            Err(wrong) if missing || !self.options.hosts.is_empty() => return Err(wrong),
+            Err(wrong) => (Inventory::default(), Some(wrong)),
+        };
+        let session = self.session_on(inventory, Arc::new(self.screen().at_prompt()))?;
+        if !self.options.hosts.is_empty() {
+            session.hosts(&self.options.hosts)?;
+        }
+        Ok((session, wrong))
+    }
+
     /// As [`Self::session`], but an inventory that is named need not exist yet.
     pub(super) fn session_for_new_inventory(&self) -> Result<Session, Diagnosis> {
         self.session_with(self.location.clone().map(|location| Location { named: false, ..location }))
@@ -64,6 +81,10 @@ impl Start {
     }
 
     fn session_from(&self, inventory: Inventory) -> Result<Session, Diagnosis> {
+        self.session_on(inventory, Arc::new(self.screen()))
+    }
+
+    fn session_on(&self, inventory: Inventory, screen: Arc<dyn Screen>) -> Result<Session, Diagnosis> {
         let mode = match (self.options.plan, self.options.read_only) {
             (true, _) => Mode::Plan,
             (_, true) => Mode::ReadOnly,
@@ -79,7 +100,7 @@ impl Start {
             cancel: self.cancel.clone(),
             prompt: self.prompt(),
         })
-        .on(self.screen())
+        .on(screen)
         .behaving(Manner {
             quiet: self.options.quiet,
             limits: self.options.limit.iter().fold(Limits::default(), |limits, one| limits.with(*one)),
@@ -109,8 +130,8 @@ impl Start {
     }
 
     /// Where views are drawn.
-    fn screen(&self) -> Arc<dyn Screen> {
-        Arc::new(Live::new(self.term, self.shown.clone(), self.cancel.clone(), self.progress.clone()))
+    fn screen(&self) -> Live {
+        Live::new(self.term, self.shown.clone(), self.cancel.clone(), self.progress.clone())
     }
 
     /// Writes a result to stdout in the format that was asked for.

@@ -16,16 +16,18 @@ use crate::model::{Class, Diagnosis, Fault, suggest};
 pub struct NewHost {
     /// The name people use.
     pub name: String,
-    /// Where SSH goes; brackets around an IPv6 address are gone.
-    pub address: String,
+    /// Where SSH goes; brackets around an IPv6 address are gone. `None` where the URI leads to this machine.
+    pub address: Option<String>,
     /// The SSH user, when it was given.
     pub user: Option<String>,
     /// The SSH port, when it was given.
     pub port: Option<u16>,
+    /// The libvirt URI, when one was given in place of an address.
+    pub uri: Option<String>,
 }
 
 impl NewHost {
-    /// Takes `[user@]address[:port]` apart.
+    /// Takes `[user@]address[:port]`, or a libvirt URI, apart.
     ///
     /// # Errors
     /// `usage` when the name or the address cannot be one.
@@ -33,12 +35,17 @@ impl NewHost {
         let usage = |message: String| {
             Fault::new("usage", message)
                 .class(Class::Usage)
-                .hint("kvmsh hosts add NAME [user@]ADDRESS[:port]")
+                .hint("kvmsh hosts add NAME [user@]ADDRESS[:port], or a libvirt URI: kvmsh hosts add play test:///default")
         };
         if !check::host_name(name) {
             return Err(usage(format!(
                 "`{name}` is no name for a host: use letters, digits, `-`, `_` and `.`, and begin with a letter or digit"
             )));
+        }
+        if address.contains("://") {
+            let check::Remote { host, user, port } = check::uri(address).map_err(usage)?;
+            let uri = Some(address.to_owned());
+            return Ok(Self { name: name.to_owned(), address: host, user, port, uri });
         }
         let (user, rest) = match address.rsplit_once('@') {
             Some((user, rest)) => (Some(user.to_owned()), rest),
@@ -64,7 +71,7 @@ impl NewHost {
         };
         check::address(bare).map_err(usage)?;
         user.as_deref().map_or(Ok(()), check::user).map_err(usage)?;
-        Ok(Self { name: name.to_owned(), address: bare.to_owned(), user, port })
+        Ok(Self { name: name.to_owned(), address: Some(bare.to_owned()), user, port, uri: None })
     }
 }
 
@@ -150,12 +157,17 @@ impl Editor {
 fn added(text: &str, host: &NewHost) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.message().to_owned())?;
     let mut entry = Table::new();
-    entry.insert("address", value(&host.address));
-    if let Some(user) = &host.user {
-        entry.insert("user", value(user));
-    }
-    if let Some(port) = host.port {
-        entry.insert("port", value(i64::from(port)));
+    if let Some(uri) = &host.uri {
+        // It says the rest as well.
+        entry.insert("uri", value(uri));
+    } else {
+        entry.insert("address", value(host.address.as_deref().unwrap_or_default()));
+        if let Some(user) = &host.user {
+            entry.insert("user", value(user));
+        }
+        if let Some(port) = host.port {
+            entry.insert("port", value(i64::from(port)));
+        }
     }
     if !document.contains_key("hosts") {
         let mut hosts = Table::new();
@@ -363,10 +375,15 @@ mod tests {
     fn addresses_are_taken_apart() {
         let host = new("a", "root@[2001:db8::1]:22");
         assert_eq!(
-            (host.address.as_str(), host.user.as_deref(), host.port),
-            ("2001:db8::1", Some("root"), Some(22))
+            (host.address.as_deref(), host.user.as_deref(), host.port),
+            (Some("2001:db8::1"), Some("root"), Some(22))
         );
-        assert_eq!(new("a", "2001:db8::1").address, "2001:db8::1");
+        assert_eq!(new("a", "2001:db8::1").address.as_deref(), Some("2001:db8::1"));
+        let host = new("a", "qemu+ssh://root@h:2222/system");
+        assert_eq!((host.address.as_deref(), host.user.as_deref()), (Some("h"), Some("root")));
+        assert_eq!(added("", &host).unwrap(), "[hosts.a]\nuri = \"qemu+ssh://root@h:2222/system\"\n");
+        let host = new("a", "test:///default");
+        assert_eq!((host.address.as_deref(), host.uri.as_deref()), (None, Some("test:///default")));
         for (name, address) in [
             ("a", ""),
             ("a", "h:0"),
@@ -375,6 +392,8 @@ mod tests {
             ("-a", "h"),
             ("a", "-oX"),
             ("a", "a:b@h"),
+            ("a", "://x"),
+            ("a", "qemu+ssh://-oX/"),
             ("*", "h"),
         ] {
             assert!(NewHost::from_arguments(name, address).is_err(), "{name} {address}");

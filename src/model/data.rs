@@ -13,10 +13,22 @@ pub enum Data {
     Text(String),
     /// Nested maps and arrays, or a plain number or truth value.
     Tree(Value),
+    /// The same with numbers among them that are amounts of memory or storage.
+    Measured(Value, Units),
     /// Rows with columns in an order that a type or the script has chosen.
     Table(Table),
     /// Trees of things that hang on things.
     Outline(Vec<Branch>),
+}
+
+/// Where in nested maps and arrays numbers stand that are amounts of memory or storage (RFC 6901), and how many bytes
+/// each counts by.
+pub type Units = std::collections::HashMap<String, u64>;
+
+/// Makes the place of something in a map or an array out of the place of that.
+pub fn step_into(path: &mut String, step: &str) {
+    path.push('/');
+    path.push_str(&step.replace('~', "~0").replace('/', "~1"));
 }
 
 /// Rows and columns.

@@ -31,7 +31,7 @@ pub mod work;
 pub use branch::Branch;
 pub use bytes::Bytes;
 pub use cancel::{Cancel, Stop, clearing, finishing, limited};
-pub use data::{Cell, Column, Data, Table, Tone};
+pub use data::{Cell, Column, Data, Table, Tone, Units};
 pub use domain::{Disk, DomainInfo, DomainRow, DomainState, Hardware, Nic};
 pub use fault::{Class, Fault};
 pub use host::{Event, NodeInfo, NodeMemory, PoolInfo, Versions, VolumeInfo};

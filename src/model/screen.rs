@@ -54,6 +54,13 @@ pub trait Screen: Send + Sync + Debug {
     /// # Errors
     /// `stdout_closed` when its reader has gone; `stdout` when it cannot be written.
     fn line(&self, data: &Data) -> Result<(), Fault>;
+    /// Shows a text page by page, where somebody sits at the prompt who can turn them; returns whether it did.
+    ///
+    /// # Errors
+    /// As [`Screen::line`].
+    fn page(&self, _: &str) -> Result<bool, Fault> {
+        Ok(false)
+    }
     /// Writes a result in the format that was asked for.
     ///
     /// # Errors

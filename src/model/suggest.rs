@@ -8,7 +8,16 @@ pub fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter_map(|candidate| {
             let lower = candidate.to_lowercase();
             let distance = strsim::damerau_levenshtein(&word, &lower);
-            let allowed = (word.chars().count().max(lower.chars().count()) / 3).max(1);
+            let (short, long) = {
+                let (one, other) = (word.chars().count(), lower.chars().count());
+                (one.min(other), one.max(other))
+            };
+            // A slip leaves most of a name: of one letter it leaves nothing, of two the first (`h1` and `h2`).
+            let allowed = match short {
+                0 | 1 => 0,
+                2 => usize::from(long == 2 && word.chars().next() == lower.chars().next()),
+                _ => (long / 3).max(1),
+            };
             let begun = word.chars().count() >= 3 && lower.starts_with(&word);
             (distance <= allowed || begun).then_some((distance, candidate))
         })
@@ -35,6 +44,10 @@ mod tests {
         assert_eq!(similar("prot", keys), ["port"]);
         assert_eq!(similar("ident", keys), ["identity"]);
         assert!(similar("memory", keys).is_empty());
+        assert!(similar("x", ["a", "y", "if", "x1"]).is_empty() && similar("ab", ["x"]).is_empty());
+        assert!(similar("ls", ["it", "is", "at"]).is_empty());
+        assert_eq!(similar("h1", ["h2", "x1", "h"]), ["h2"]);
+        assert_eq!(similar("X", ["x"]), ["x"]);
         assert_eq!(did_you_mean("h2-c", ["h2-a", "h2-b"]).unwrap(), "did you mean `h2-a` or `h2-b`?");
     }
 }

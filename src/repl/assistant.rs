@@ -12,18 +12,15 @@ use rustyline::hint::{self, Hinter};
 use rustyline::history::SearchDirection;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Context, Helper};
-use unicode_width::UnicodeWidthStr;
 
+use super::lists::{cut_list, pairs};
 use super::world::World;
-use super::{bare, commands};
-use crate::script::{Candidate, Completion, Ink, Runner};
+use super::{bare, commands, outside};
+use crate::script::{Completion, Ink, Runner};
 use crate::ui::{term, visible};
 
 /// A hint from history begins after so many characters.
 const HINT_FROM: usize = 2;
-
-/// A list's names are padded up to this width, so that what is said of them stands in a column.
-const NAME: usize = 24;
 
 /// The assistant.
 pub(super) struct Assistant {
@@ -47,7 +44,7 @@ impl Assistant {
 
     fn completion(&self, line: &str, at: usize) -> Completion {
         let Some(before) = line.get(..at) else { return Completion::default() };
-        if let Some(completion) = commands::complete(before) {
+        if let Some(completion) = commands::complete(before).or_else(|| outside::complete(before)) {
             return completion;
         }
         let runner = self.runner.borrow();
@@ -66,7 +63,7 @@ impl Assistant {
 
     /// What the rest of the call looks like: `name: string)`.
     fn signature(&self, line: &str) -> Option<String> {
-        if !line.trim_end().ends_with(['(', ',']) {
+        if commands::is_one(line) || !line.trim_end().ends_with(['(', ',']) {
             return None;
         }
         let (forms, argument) = self.runner.borrow().calling(line)?;
@@ -79,45 +76,13 @@ impl Assistant {
     }
 }
 
-/// Candidates as the editor's list shows them: names, and what is said of them in a column.
-fn pairs(candidates: Vec<Candidate>, columns: usize) -> Vec<Pair> {
-    let widths = candidates.iter().map(|one| visible::line(&one.shown).width());
-    let column = widths.max().unwrap_or(0).min(NAME);
-    let noted = candidates.iter().any(|one| !one.note.is_empty()) && columns > column + 12;
-    let pair = |one: Candidate| {
-        let name = visible::line(&one.shown).into_owned();
-        let display = if noted && !one.note.is_empty() {
-            let gap = column.saturating_sub(name.width()) + 2;
-            cut(&format!("{name}{:gap$}{}", "", visible::line(&one.note)), columns.saturating_sub(3))
-        } else {
-            cut(&name, columns.saturating_sub(3))
-        };
-        Pair { display, replacement: one.text }
-    };
-    candidates.into_iter().map(pair).collect()
-}
-
-/// A text that is at most so wide.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut out = String::new();
-    for c in text.chars() {
-        if out.width() + 1 + unicode_width::UnicodeWidthChar::width(c).unwrap_or(0) > width {
-            break;
-        }
-        out.push(c);
-    }
-    out + "~"
-}
-
 impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let found = self.completion(line, at);
-        Ok((found.start, pairs(found.candidates, term::stderr_columns())))
+        let (columns, rows) = term::stderr_size();
+        Ok((found.start, cut_list(pairs(found.candidates, columns), columns, rows)))
     }
 }
 
@@ -351,30 +316,6 @@ mod tests {
         }
         assistant.highlight_char("f(x)", 4, CmdKind::MoveCursor);
         assert_eq!(assistant.highlight("f(x)", 4).matches("\x1b[1;4;94m").count(), 2);
-    }
-
-    #[test]
-    fn lists_fit_the_terminal() {
-        let candidates = || {
-            let one = |text: &str, note: &str| Candidate {
-                text: text.into(),
-                shown: text.into(),
-                note: note.into(),
-            };
-            vec![
-                one("日本語の名前の長いもの日本語の名前の長いもの日本", "x"),
-                one("a\x1b[2Jb", &"long ".repeat(40)),
-            ]
-        };
-        for columns in [20, 40, 80, 120] {
-            for pair in pairs(candidates(), columns) {
-                assert!(
-                    pair.display.width() <= columns - 2 && !pair.display.contains('\x1b'),
-                    "{}",
-                    pair.display
-                );
-            }
-        }
     }
 
     proptest! {

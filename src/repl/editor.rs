@@ -29,9 +29,6 @@ pub(super) enum Read {
     End,
 }
 
-/// A longer list is shown only to who asks for it.
-const ASK_FROM: usize = 200;
-
 /// The editor with its history.
 pub(super) struct Editor {
     lines: rustyline::Editor<Assistant, FileHistory>,
@@ -60,7 +57,8 @@ impl Editor {
             .auto_add_history(false)
             .completion_type(CompletionType::List)
             .completion_show_all_if_ambiguous(true)
-            .completion_prompt_limit(ASK_FROM)
+            // The assistant lists no more than the screen holds: a question about it would not hear Ctrl-C.
+            .completion_prompt_limit(usize::MAX)
             .color_mode(if term.stdout.colour { ColorMode::Enabled } else { ColorMode::Disabled })
             // `kvmsh > file`: the prompt is talk and must not get into the file.
             .behavior(if term.stdout.tty { Behavior::Stdio } else { Behavior::PreferTerm })
@@ -123,7 +121,15 @@ impl Editor {
 
 fn load(lines: &mut rustyline::Editor<Assistant, FileHistory>) -> Result<PathBuf, Fault> {
     let path = history::prepare()?;
-    lines.history_mut().load(&path).map_err(|error| {
+    let mut read = lines.history_mut().load(&path);
+    if read.is_err()
+        && let Ok(bad @ 1..) = history::mend(&path)
+    {
+        let lines_were = if bad == 1 { "1 line was".to_owned() } else { format!("{bad} lines were") };
+        ui::say(&format!("note: {lines_were} no text and left the history: {}", path.display()));
+        read = lines.history_mut().clear().and_then(|()| lines.history_mut().load(&path));
+    }
+    read.map_err(|error| {
         Fault::new("history", format!("history is not kept: cannot read {}", path.display()))
             .because(error.to_string())
     })?;

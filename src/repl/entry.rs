@@ -29,7 +29,9 @@ pub(super) fn show(value: &Data, format: Format, term: &Term, cancel: &Cancel) {
 pub(super) fn complain(diagnosis: &Diagnosis, term: &Term) {
     match diagnosis.fault.class {
         // The terminal has written ^C where the cursor was.
-        Class::Interrupted => ui::say("\ninterrupted"),
+        Class::Interrupted if diagnosis.fault.object.is_none() => ui::say("\ninterrupted"),
+        // What became of a guest that was on its way is worth knowing.
+        Class::Interrupted => ui::say(&format!("\n{}", diagnostic::render(diagnosis, term).trim_end())),
         _ => ui::say(diagnostic::render(diagnosis, term).trim_end()),
     }
 }

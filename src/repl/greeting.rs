@@ -19,9 +19,16 @@ pub(super) struct Greeting {
 }
 
 /// The hosts of the inventory; else this machine; else libvirt's built-in test host.
-pub(super) fn choose(session: &Session) -> Greeting {
+/// `unread`: what there is of an inventory could not be read.
+pub(super) fn choose(session: &Session, unread: bool) -> Greeting {
     let hosts = session.hosts(&[]).unwrap_or_default();
     let (name, uri, text) = match hosts.as_slice() {
+        _ if unread => (
+            "demo",
+            "test:///default",
+            "No host of the inventory is known until it is mended: then type :reload. \
+             `demo` is a make-believe host (test:///default) to play with.",
+        ),
         [] if SOCKETS.iter().any(|socket| Path::new(socket).exists()) => (
             "local",
             "qemu:///system",

@@ -1,7 +1,7 @@
 //! What was typed, in a file that parallel sessions share.
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,28 @@ fn make(path: &Path) -> std::io::Result<()> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Takes lines out of the file that are no text, for of what stands behind them the editor would read nothing; returns
+/// how many there were.
+pub(super) fn mend(path: &Path) -> std::io::Result<usize> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    // As the editor does it, so that no line of another session is lost.
+    file.lock()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let (good, bad): (Vec<&[u8]>, Vec<&[u8]>) =
+        bytes.split_inclusive(|byte| *byte == b'\n').partition(|line| std::str::from_utf8(line).is_ok());
+    if !bad.is_empty() {
+        let mut text = good.concat();
+        if !text.starts_with(FORMAT) {
+            text.splice(0..0, FORMAT.iter().copied());
+        }
+        file.rewind()?;
+        file.write_all(&text)?;
+        file.set_len(text.len() as u64)?;
+    }
+    Ok(bad.len())
 }
 
 /// How secrets of well-known kinds begin, and programs that take one as an argument.
@@ -135,6 +157,21 @@ mod tests {
         make(&path).unwrap();
         assert_eq!(mode(&path), 0o600);
         assert_eq!(std::fs::read(&path).unwrap(), FORMAT);
+    }
+
+    #[test]
+    fn lines_that_are_no_text_leave_and_the_others_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("history");
+        for (before, after, bad) in [
+            (&b"#V2\none\n\xff\xfe\ntwo\nthr\xc3\n"[..], &b"#V2\none\ntwo\n"[..], 2),
+            (b"\xff\none\n", b"#V2\none\n", 1),
+            (b"#V2\none\n", b"#V2\none\n", 0),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            assert_eq!(mend(&path).unwrap(), bad);
+            assert_eq!(std::fs::read(&path).unwrap(), after);
+        }
     }
 
     #[test]

@@ -14,7 +14,9 @@ mod greeting;
 mod history;
 mod keys;
 mod leave;
+mod lists;
 mod news;
+mod outside;
 mod plain;
 mod record;
 mod shell;
@@ -40,6 +42,8 @@ use world::World;
 pub struct Setup {
     /// How results are shown.
     pub format: Shown,
+    /// Whether the inventory could not be read.
+    pub unread: bool,
     /// Where the inventory is, for `:reload`.
     pub location: Option<Location>,
     /// A script that runs first, if it is there.
@@ -49,7 +53,7 @@ pub struct Setup {
 /// Runs the prompt until the person leaves; returns the exit code.
 pub fn run(session: &Session, term: &Term, setup: Setup) -> u8 {
     let runner = Rc::new(RefCell::new(Runner::interactive(session)));
-    let greeting = greeting::choose(session);
+    let greeting = greeting::choose(session, setup.unread);
     if let Some((name, host)) = &greeting.host {
         runner.borrow_mut().give_host(name, host.clone());
     }

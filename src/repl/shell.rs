@@ -298,7 +298,12 @@ fn local(line: &str, cancel: &Cancel) -> Result<(), Fault> {
         return Err(Fault::new("usage", "`!COMMAND` runs a command of this machine's shell"));
     }
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-    let status = wait(Program::new(&shell).arg("-c").arg(line), cancel).map_err(|error| {
+    let mut program = Program::new(&shell);
+    program.arg("-c").arg(line);
+    if let Some(path) = path_with_kvmsh() {
+        program.env("PATH", path);
+    }
+    let status = wait(&mut program, cancel).map_err(|error| {
         Fault::new("local_command", format!("cannot run {}", Path::new(&shell).display()))
             .because(error.to_string())
     })?;
@@ -306,6 +311,15 @@ fn local(line: &str, cancel: &Cancel) -> Result<(), Fault> {
         ui::say(&format!("ended with status {code}"));
     }
     Ok(())
+}
+
+/// `$PATH` with the directory of this kvmsh behind it, so that `!kvmsh` is found where it is installed nowhere.
+fn path_with_kvmsh() -> Option<std::ffi::OsString> {
+    let own = std::env::current_exe().ok()?;
+    // Without one the shell has its own.
+    let path = std::env::var_os("PATH")?;
+    let all = std::env::split_paths(&path).chain(own.parent().map(Path::to_owned));
+    std::env::join_paths(all).ok()
 }
 
 /// Lets a person edit a text in their editor.

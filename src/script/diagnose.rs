@@ -184,10 +184,13 @@ fn no_function(engine: &Engine, signature: &str) -> Fault {
         let none = Fault::new("no_function", format!("there is no function `{name}`"));
         return suggest(none, short, index.entries.iter().filter(|e| e.module.is_some()));
     }
-    let forms: Vec<&Entry> =
-        index.entries.iter().filter(|e| e.name == name && e.kind == Kind::Function).collect();
-    let fault = |message: String| Fault::new("no_function", message);
     let owner = arguments.first().map_or("", String::as_str);
+    // A module's function of this name was meant only where what it is given could be its arguments.
+    let plain = ["number", "range", "bool", "char", "string", "function", "nothing"].contains(&owner);
+    let meant = |e: &&Entry| e.module.is_none() || (!plain && e.parameters.len() == arguments.len());
+    let named = index.entries.iter().filter(|e| e.name == name && e.kind == Kind::Function);
+    let forms: Vec<&Entry> = named.filter(meant).collect();
+    let fault = |message: String| Fault::new("no_function", message);
     let fits = |e: &&&Entry| e.object.as_ref().is_none_or(|object| object.eq_ignore_ascii_case(owner));
     if let Some(usages) = usages(forms.iter().filter(fits).map(|e| e.call())) {
         return fault(not_with(name, &arguments)).hint(format!("it is {usages}"));
@@ -195,7 +198,13 @@ fn no_function(engine: &Engine, signature: &str) -> Fault {
     let members = || index.members(owner);
     if index.object(owner).is_none() {
         let none = fault(format!("there is no function `{name}`"));
-        let free = index.entries.iter().filter(|e| e.object.is_none() && e.module.is_none());
+        // `(1..100).collect()` cannot have meant what takes an array.
+        let takes = |e: &&Entry| {
+            e.parameters
+                .first()
+                .is_none_or(|(_, kind)| !plain || kind.is_empty() || kind == "any" || kind == owner)
+        };
+        let free = index.entries.iter().filter(|e| e.object.is_none() && e.module.is_none()).filter(takes);
         return match usages(forms.iter().map(|e| e.call())) {
             Some(usages) => fault(not_with(name, &arguments)).hint(format!("it is {usages}")),
             None => suggest(none, name, free.chain(members())),

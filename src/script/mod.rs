@@ -11,6 +11,7 @@ mod diagnose;
 mod engine;
 mod error;
 mod help;
+mod hosts;
 mod incomplete;
 mod ink;
 mod isolate;
@@ -20,6 +21,7 @@ mod options;
 mod refine;
 mod runner;
 mod show;
+mod sizes;
 mod tables;
 mod tokens;
 

@@ -127,7 +127,7 @@ impl Runner {
             if let Ok(value) = &result {
                 line::keep_result(&mut self.scope, value);
             }
-            self.end(source, result.map(|value| show::data(&value)))
+            self.end(source, result.map(|value| show::data_at_prompt(&value)))
         });
         if let Err(diagnosis) = &result {
             line::keep_error(&mut self.scope, &diagnosis.fault);

@@ -1,12 +1,15 @@
 //! From script values to what people and programs get.
 
+use std::time::Duration;
+
 use rhai::{Array, Blob, Dynamic, ImmutableString, Map};
 use serde_json::Value as Json;
 
 use super::error::ScriptFault;
 use super::tables::{objects, table};
+use super::{sizes, tables};
 use crate::libvirt::Value;
-use crate::model::{Branch, Bytes, Cell, Data, Disk, Fault, JobStats, MigrateReport, Nic, Table};
+use crate::model::{Branch, Cell, Data, Disk, Fault, JobStats, MigrateReport, Nic, Table};
 
 /// What is printed for a value.
 pub(super) fn data(value: &Dynamic) -> Data {
@@ -33,7 +36,26 @@ pub(super) fn data(value: &Dynamic) -> Data {
             None => Data::Nothing,
         };
     }
-    Data::Tree(json(value))
+    let units = sizes::units(value);
+    match units.is_empty() {
+        true => Data::Tree(json(value)),
+        false => Data::Measured(json(value), units),
+    }
+}
+
+/// How long a table of hosts at the prompt waits for those that do not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is printed for a value at the prompt: as [`data`], but no host keeps the others waiting.
+pub(super) fn data_at_prompt(value: &Dynamic) -> Data {
+    let hosts = |items: &[Dynamic]| tables::hosts_within(items, PATIENCE);
+    if let Some(table) = value.read_lock::<Array>().and_then(|array| hosts(&array)) {
+        return Data::Table(table);
+    }
+    match hosts(std::slice::from_ref(value)) {
+        Some(table) => table.rows.first().map_or(Data::Nothing, |row| Data::Table(upright(&table, row))),
+        None => data(value),
+    }
 }
 
 /// A tree, or an array of nothing but trees.
@@ -122,10 +144,6 @@ pub(super) fn param(value: &Value) -> Dynamic {
     }
 }
 
-fn bytes(bytes: Bytes) -> Dynamic {
-    i64::try_from(bytes.0).unwrap_or(i64::MAX).into()
-}
-
 fn seconds(time: std::time::Duration) -> Dynamic {
     time.as_secs_f64().into()
 }
@@ -142,11 +160,11 @@ pub(super) fn job(job: &JobStats) -> Map {
         ("elapsed".into(), seconds(job.elapsed)),
         ("remaining".into(), maybe(job.remaining, seconds)),
         ("downtime".into(), maybe(job.downtime, seconds)),
-        ("total".into(), bytes(job.data_total)),
-        ("processed".into(), bytes(job.data_processed)),
-        ("left".into(), bytes(job.data_remaining)),
-        ("rate".into(), bytes(job.memory_rate)),
-        ("dirty_rate".into(), maybe(job.dirty_rate, bytes)),
+        ("total".into(), sizes::bytes(job.data_total)),
+        ("processed".into(), sizes::bytes(job.data_processed)),
+        ("left".into(), sizes::bytes(job.data_remaining)),
+        ("rate".into(), sizes::bytes(job.memory_rate)),
+        ("dirty_rate".into(), maybe(job.dirty_rate, sizes::bytes)),
         ("iteration".into(), i64::try_from(job.iteration).unwrap_or(i64::MAX).into()),
         ("throttle".into(), i64::try_from(job.throttle).unwrap_or(i64::MAX).into()),
     ])
@@ -162,7 +180,7 @@ pub(super) fn report(report: &MigrateReport) -> Dynamic {
         ("verdict".into(), report.verdict.word().into()),
         ("live".into(), report.live.into()),
         ("seconds".into(), seconds(report.elapsed)),
-        ("bytes".into(), bytes(report.bytes)),
+        ("bytes".into(), sizes::bytes(report.bytes)),
         ("downtime_ms".into(), maybe(report.downtime, millis)),
         ("error".into(), maybe(report.error.clone(), |fault| Dynamic::from(ScriptFault { fault }))),
     ]))

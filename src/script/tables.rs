@@ -6,8 +6,10 @@ use rhai::{Array, Dynamic, Map};
 use serde_json::Value as Json;
 
 use super::error::ScriptFault;
+pub(super) use super::hosts::within as hosts_within;
 use super::show::json;
-use crate::model::{Cell, Class, DomainRow, Fault, Table, Tone};
+use super::{hosts, sizes};
+use crate::model::{Bytes, Cell, DomainRow, Table, Tone};
 use crate::ops::migrate::Move;
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 
@@ -23,13 +25,13 @@ pub(super) fn table(value: &Dynamic) -> Option<Table> {
     objects(&array).or_else(|| maps(&array))
 }
 
-fn all<T: Clone + Send + Sync + 'static>(items: &[Dynamic]) -> Option<Vec<T>> {
+pub(super) fn all<T: Clone + Send + Sync + 'static>(items: &[Dynamic]) -> Option<Vec<T>> {
     items.iter().map(|item| item.read_lock::<T>().map(|item| item.clone())).collect()
 }
 
 pub(super) fn objects(items: &[Dynamic]) -> Option<Table> {
     if let Some(hosts) = all::<Host>(items) {
-        return Some(host_table(&hosts));
+        return Some(hosts::table(&hosts));
     }
     if let Some(domains) = all::<Domain>(items) {
         return Some(domain_table(&domains));
@@ -52,7 +54,7 @@ pub(super) fn objects(items: &[Dynamic]) -> Option<Table> {
     all::<ScriptFault>(items).map(|faults| fault_table(&faults))
 }
 
-fn text(text: impl Into<String>) -> Cell {
+pub(super) fn text(text: impl Into<String>) -> Cell {
     Cell::Text(text.into())
 }
 
@@ -60,60 +62,8 @@ fn or_nothing<T>(value: Option<T>, cell: impl FnOnce(T) -> Cell) -> Cell {
     value.map_or(Cell::Nothing, cell)
 }
 
-fn number(value: u64) -> Cell {
+pub(super) fn number(value: u64) -> Cell {
     Cell::Number(i64::try_from(value).unwrap_or(i64::MAX))
-}
-
-/// Asks all hosts at once; one that is down costs its own row only.
-fn host_table(hosts: &[Host]) -> Table {
-    let mut table = Table::with_columns([
-        "name",
-        "state",
-        "running",
-        "guests",
-        "cpus",
-        "memory",
-        "available",
-        "libvirt",
-        "hypervisor",
-    ]);
-    let ask = |host: &Host| -> Result<Vec<Cell>, Fault> {
-        let versions = host.versions()?;
-        let rows = host.domain_rows()?;
-        let memory = host.memory()?;
-        Ok(vec![
-            text(host.name()),
-            Cell::State("up".into(), Tone::Good),
-            number(rows.iter().filter(|row| row.state.is_running()).count() as u64),
-            number(rows.len() as u64),
-            number(host.node_info()?.cpus.into()),
-            Cell::Bytes(memory.total),
-            Cell::Bytes(memory.available),
-            text(versions.libvirt),
-            text(format!("{} {}", versions.driver, versions.hypervisor)),
-        ])
-    };
-    table.rows = std::thread::scope(|scope| {
-        let asked: Vec<_> = hosts.iter().map(|host| (host, scope.spawn(|| ask(host)))).collect();
-        asked
-            .into_iter()
-            .map(|(host, asked)| {
-                let answer = asked.join().unwrap_or_else(|_| Err(Fault::new("defect", "a thread has ended")));
-                answer.unwrap_or_else(|fault| {
-                    let state = match fault.class {
-                        // Who was not let finish has not seen whether it is down.
-                        Class::Interrupted => Cell::State("interrupted".into(), Tone::Warn),
-                        Class::TimedOut => Cell::State("timed out".into(), Tone::Warn),
-                        _ => Cell::State("down".into(), Tone::Bad),
-                    };
-                    let mut row = vec![text(host.name()), state];
-                    row.resize(9, Cell::Nothing);
-                    row
-                })
-            })
-            .collect()
-    });
-    table
 }
 
 /// One round trip per host, not one per domain.
@@ -263,7 +213,7 @@ fn move_table(moves: &[Move]) -> Table {
 }
 
 fn fault_table(faults: &[ScriptFault]) -> Table {
-    let mut table = Table::with_columns(["code", "host", "object", "message"]);
+    let mut table = Table::with_columns(["code", "host", "object", "message", "hint"]);
     table.rows = faults
         .iter()
         .map(|error| {
@@ -273,6 +223,7 @@ fn fault_table(faults: &[ScriptFault]) -> Table {
                 or_nothing(fault.host.as_ref(), text),
                 or_nothing(fault.object.as_ref(), text),
                 text(fault.to_string()),
+                or_nothing(fault.hint.as_ref(), text),
             ]
         })
         .collect();
@@ -312,7 +263,9 @@ fn cell(value: &Dynamic) -> Cell {
         return Cell::Flag(flag);
     }
     if let Ok(number) = value.as_int() {
-        return Cell::Number(number);
+        // In KiB it stays a number: programs get what the map has.
+        let bytes = u64::try_from(number).ok().filter(|_| sizes::unit(value) == Some(1));
+        return bytes.map_or(Cell::Number(number), |bytes| Cell::Bytes(Bytes(bytes)));
     }
     if let Ok(number) = value.as_float() {
         return Cell::Decimal(number);

@@ -57,8 +57,29 @@ impl Prompt for Ask {
     fn passphrase(&self, what: &str) -> Option<String> {
         let mut answer = None;
         self.progress.suspend(&mut || {
-            answer = rpassword::prompt_password(format!("{}: ", visible::line(what))).ok();
+            answer = rpassword::prompt_password(asked(&visible::line(what))).ok();
         });
         answer.filter(|text| !text.is_empty() && self.cancel.stopped().is_none())
+    }
+}
+
+/// A question for a secret ends with one colon, whoever has written it.
+fn asked(what: &str) -> String {
+    let what = what.trim_end();
+    let ended = what.ends_with([':', '?', '>']);
+    format!("{what}{} ", if ended { "" } else { ":" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asked;
+
+    #[test]
+    fn one_colon_is_enough() {
+        for (what, shown) in
+            [("pw", "pw: "), ("pw:", "pw: "), ("pw: ", "pw: "), ("which one?", "which one? "), ("", ": ")]
+        {
+            assert_eq!(asked(what), shown);
+        }
     }
 }

@@ -91,7 +91,7 @@ pub fn to_json(data: &Data) -> Value {
     match data {
         Data::Nothing => Value::Null,
         Data::Text(text) => Value::from(text.as_str()),
-        Data::Tree(value) => value.clone(),
+        Data::Tree(value) | Data::Measured(value, _) => value.clone(),
         Data::Table(table) => table.rows.iter().map(|row| record(table, row)).collect(),
         Data::Outline(trees) => match trees.as_slice() {
             [one] => one.to_json(),
@@ -110,6 +110,7 @@ fn people(data: &Data, term: &Term) -> String {
         Data::Nothing => String::new(),
         Data::Text(text) => xml::render(text, term).unwrap_or_else(|| text.clone()),
         Data::Tree(value) => tree::render(value, term),
+        Data::Measured(value, units) => tree::measured(value, units, term),
         Data::Table(table) => table::render(table, term),
         Data::Outline(trees) => outline::render(trees, term),
     }
@@ -120,7 +121,7 @@ fn csv(data: &Data) -> Result<String, Fault> {
     let table = match data {
         Data::Nothing => return Ok(String::new()),
         Data::Table(table) => table,
-        Data::Tree(value) => {
+        Data::Tree(value) | Data::Measured(value, _) => {
             from_tree = tree::as_table(value).ok_or_else(no_table)?;
             &from_tree
         }

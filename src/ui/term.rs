@@ -91,6 +91,13 @@ impl Term {
     }
 }
 
+/// Columns and rows of stderr now; 80 and 24 where nobody knows.
+pub fn stderr_size() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    let rows = size.map(|(_, rows)| usize::from(rows.0)).filter(|&rows| rows > 0);
+    (stderr_columns(), rows.unwrap_or(24))
+}
+
 /// The columns of stderr now; 80 where nobody knows.
 pub fn stderr_columns() -> usize {
     columns(std::io::stderr()).unwrap_or(80)

@@ -6,13 +6,41 @@ use unicode_width::UnicodeWidthStr;
 use super::table;
 use super::term::Term;
 use super::visible;
-use crate::model::{Bytes, Cell, Table};
+use crate::model::data::step_into;
+use crate::model::{Bytes, Cell, Table, Units};
 
 /// The value as lines of text, each ended.
 pub(super) fn render(value: &Value, term: &Term) -> String {
+    measured(value, &Units::new(), term)
+}
+
+/// The same with units where numbers have some.
+pub(super) fn measured(value: &Value, units: &Units, term: &Term) -> String {
     let mut out = String::new();
-    block(value, 0, term, &mut out);
+    block(value, &Place { path: String::new(), depth: 0, units, term }, &mut out);
     out
+}
+
+/// Where in the whole a value stands.
+struct Place<'a> {
+    path: String,
+    depth: usize,
+    units: &'a Units,
+    term: &'a Term,
+}
+
+impl Place<'_> {
+    fn inside(&self, step: &str, deeper: usize) -> Self {
+        let mut path = self.path.clone();
+        step_into(&mut path, step);
+        Self { path, depth: self.depth + deeper, ..*self }
+    }
+
+    /// The number that stands here with its unit.
+    fn size(&self, value: &Value) -> Option<Bytes> {
+        let unit = self.units.get(&self.path)?;
+        Some(Bytes(value.as_u64()?.saturating_mul(*unit)))
+    }
 }
 
 /// An array of maps with the same keys and plain values is a table.
@@ -44,25 +72,43 @@ fn cell(value: &Value) -> Option<Cell> {
     })
 }
 
-fn block(value: &Value, depth: usize, term: &Term, out: &mut String) {
-    if let Some(table) = as_table(value) {
-        let narrower = Term { width: term.width.map(|width| width.saturating_sub(depth * 2)), ..*term };
+/// As [`as_table`], with units.
+fn table_at(value: &Value, place: &Place<'_>) -> Option<Table> {
+    let mut table = as_table(value)?;
+    for (at, row) in table.rows.iter_mut().enumerate().filter(|_| !place.units.is_empty()) {
+        let own = place.inside(&at.to_string(), 0);
+        for (column, cell) in table.columns.iter().zip(row) {
+            if let Some(size) = own.inside(&column.key, 0).size(&cell.to_json()) {
+                *cell = Cell::Bytes(size);
+            }
+        }
+    }
+    Some(table)
+}
+
+fn block(value: &Value, place: &Place<'_>, out: &mut String) {
+    let depth = place.depth;
+    if let Some(table) = table_at(value, place) {
+        let narrower =
+            Term { width: place.term.width.map(|width| width.saturating_sub(depth * 2)), ..*place.term };
         for line in table::render(&table, &narrower).lines() {
             push(out, depth, line);
         }
         return;
     }
     match value {
-        Value::Object(map) if !map.is_empty() => pairs(map, depth, term, out),
+        Value::Object(map) if !map.is_empty() => pairs(map, place, out),
         Value::Array(items) if !items.is_empty() => {
             let plain = depth == 0 && items.iter().all(is_plain);
-            for item in items {
+            for (at, item) in items.iter().enumerate() {
+                let own = place.inside(&at.to_string(), 1);
                 if is_plain(item) {
                     let bullet = if plain { "" } else { "- " };
-                    push(out, depth, &format!("{bullet}{}", scalar(item)));
+                    let text = own.size(item).map_or_else(|| scalar(item), |size| size.to_string());
+                    push(out, depth, &format!("{bullet}{text}"));
                 } else {
                     let from = out.len();
-                    block(item, depth + 1, term, out);
+                    block(item, &own, out);
                     // The first line of the item carries the bullet in its indent.
                     let at = from + depth * 2;
                     if out.get(at..at + 2) == Some("  ") {
@@ -75,19 +121,21 @@ fn block(value: &Value, depth: usize, term: &Term, out: &mut String) {
     }
 }
 
-fn pairs(map: &Map<String, Value>, depth: usize, term: &Term, out: &mut String) {
+fn pairs(map: &Map<String, Value>, place: &Place<'_>, out: &mut String) {
     let keys: Vec<_> = map.keys().map(|key| visible::line(key)).collect();
     let flat = map.iter().zip(&keys).filter(|((_, value), _)| is_plain(value));
     // Values line up, unless one very long key would push them all away.
     let column = flat.map(|(_, key)| key.width()).max().unwrap_or(0).min(24);
-    for (key, value) in keys.iter().zip(map.values()) {
+    for ((name, value), key) in map.iter().zip(&keys) {
+        let own = place.inside(name, 1);
         if is_plain(value) {
             let pad = " ".repeat(column.saturating_sub(key.width()));
-            let text = size(key, value).unwrap_or_else(|| scalar(value));
-            push(out, depth, &format!("{key}: {pad}{text}"));
+            let size = own.size(value).or_else(|| size(key, value));
+            let text = size.map_or_else(|| scalar(value), |size| size.to_string());
+            push(out, place.depth, &format!("{key}: {pad}{text}"));
         } else {
-            push(out, depth, &format!("{key}:"));
-            block(value, depth + 1, term, out);
+            push(out, place.depth, &format!("{key}:"));
+            block(value, &own, out);
         }
     }
 }
@@ -96,9 +144,8 @@ fn pairs(map: &Map<String, Value>, depth: usize, term: &Term, out: &mut String) 
 const IN_BYTES: &[&str] = &["bytes", "memory", "capacity", "allocation"];
 
 /// An amount of bytes with its unit.
-fn size(key: &str, value: &Value) -> Option<String> {
-    let bytes = value.as_u64().filter(|_| IN_BYTES.contains(&key))?;
-    Some(Bytes(bytes).to_string())
+fn size(key: &str, value: &Value) -> Option<Bytes> {
+    value.as_u64().filter(|_| IN_BYTES.contains(&key)).map(Bytes)
 }
 
 fn is_plain(value: &Value) -> bool {
@@ -142,6 +189,24 @@ mod tests {
         let text =
             shown(&json!({"bytes": 230319460, "cpus": 4096, "memory": 0, "inner": {"capacity": 1048576}}));
         assert_eq!(text, "bytes:  220 MiB\ncpus:   4096\nmemory: 0 B\ninner:\n  capacity: 1 MiB\n");
+    }
+
+    #[test]
+    fn numbers_have_units_where_it_is_known_that_they_have_some() {
+        let value = json!({"free": 1048576, "a/b": 2048, "n": 7, "rows": [{"at": 1, "size": 4096}], "list": [1, 1024]});
+        let units = [("/free", 1), ("/a~1b", 1024), ("/rows/0/size", 1), ("/list/1", 1)];
+        let units = units.map(|(path, unit)| (path.to_owned(), unit)).into();
+        assert_snapshot!(measured(&value, &units, &Term::plain()), @"
+        free: 1 MiB
+        a/b:  2 MiB
+        n:    7
+        rows:
+          at   size
+           1  4 KiB
+        list:
+          - 1
+          - 1 KiB
+        ");
     }
 
     #[test]

@@ -61,7 +61,8 @@ fn every_option_is_known_and_explained() {
     let mut count = 0;
     for entry in own(&index) {
         let takes = entry.parameters.iter().any(|(name, kind)| {
-            matches!(name.as_str(), "options" | "filter" | "details") && matches!(kind.as_str(), "map" | "")
+            matches!(name.as_str(), "options" | "filter" | "details" | "wanted")
+                && matches!(kind.as_str(), "map" | "")
         });
         let options = index.options(entry);
         assert!(!takes || !options.is_empty(), "nobody says which options {} takes", entry.call());
@@ -70,6 +71,54 @@ fn every_option_is_known_and_explained() {
         none("options without an explanation", bare.map(|one| format!("{}: {}", entry.call(), one.name)));
     }
     assert!(count > 60, "only {count} options");
+}
+
+/// The words in back quotes outside of parentheses.
+fn keys_named(paragraph: &str) -> Vec<String> {
+    let mut depth = 0_i32;
+    let mut found = Vec::new();
+    for (at, part) in paragraph.split('`').enumerate() {
+        let is_word = !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if at % 2 == 1 && depth == 0 && is_word {
+            found.push(part.to_owned());
+        } else if at % 2 == 0 {
+            let count = |bracket: char| i32::try_from(part.matches(bracket).count()).unwrap();
+            depth += count('(') - count(')');
+        }
+    }
+    found
+}
+
+#[test]
+fn the_keys_that_a_module_documents_are_offered() {
+    let index = runner().index();
+    let mut count = 0;
+    let words = |entry: &Entry, name: &str| {
+        index.options(entry).into_iter().find(|one| one.name == name).map(|one| one.words).unwrap_or_default()
+    };
+    for entry in own(&index).filter(|entry| entry.parameters.iter().any(|(name, _)| name == "wanted")) {
+        let options = index.options(entry);
+        let paragraphs = entry.doc.split("\n\n").filter(|paragraph| paragraph.starts_with("`wanted`:"));
+        for paragraph in paragraphs {
+            let told = paragraph.split(" They hold ").next().unwrap_or_default();
+            for key in keys_named(told).iter().skip(1) {
+                count += 1;
+                let offered = options.iter().any(|option| option.name == *key);
+                assert!(offered, "{} does not offer {key}", entry.call());
+            }
+        }
+        match (entry.module.as_deref(), entry.name.as_str()) {
+            (Some("bond"), _) => assert_eq!(words(entry, "mode").len(), 7, "{}", entry.call()),
+            (Some("nfs"), "serve") => assert_eq!(words(entry, "squash"), ["none", "root"]),
+            (Some("pool"), "share") => {
+                for key in ["name", "type", "initiator", "mount", "loopback"] {
+                    assert!(options.iter().any(|option| option.name == key), "{key}");
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(count > 25, "only {count} keys");
 }
 
 #[test]

@@ -25,11 +25,15 @@ pub(crate) fn add(arguments: &AddHost, start: &Start) -> Result<u8, Diagnosis> {
 
     if !arguments.no_test {
         let host = session.stranger(&Target {
+            address: new.address.clone(),
             user: new.user.clone(),
             port: new.port,
-            ..Target::ssh(&new.name, &new.address)
+            uri: new.uri.clone(),
+            ..Target::local(&new.name, "")
         });
-        host.introduce(arguments.accept_fingerprint.as_deref(), PIN)?;
+        if new.address.is_some() {
+            host.introduce(arguments.accept_fingerprint.as_deref(), PIN)?;
+        }
         if session.gate().mode() == Mode::Apply {
             let failed = test(&host, start);
             if failed > 0 {

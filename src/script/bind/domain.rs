@@ -7,8 +7,8 @@ use rhai::{Dynamic, Map};
 
 use super::super::error::{Outcome, ScriptFault};
 use super::super::options::{Options, keys};
-use super::super::show;
-use super::{ArrayOf, at, host_of, int};
+use super::super::{show, sizes};
+use super::{ArrayOf, at, host_of};
 use crate::libvirt::{StatsGroup, UndefineOptions, XmlKind};
 use crate::model::Fault;
 use crate::ops::{Domain as OpsDomain, Host, transfer};
@@ -89,8 +89,8 @@ pub(super) mod functions {
         let info = domain.info()?;
         Ok(Map::from([
             ("state".into(), info.state.word().into()),
-            ("memory".into(), int(info.memory.0).into()),
-            ("max_memory".into(), int(info.max_memory.0).into()),
+            ("memory".into(), sizes::bytes(info.memory)),
+            ("max_memory".into(), sizes::bytes(info.max_memory)),
             ("vcpus".into(), i64::from(info.vcpus).into()),
             ("cpu_time".into(), (info.cpu_time as f64 / 1e9).into()),
         ]))
@@ -157,7 +157,8 @@ pub(super) mod functions {
             let fault = Fault::new("no_domain", format!("domain {} has gone", domain.name()));
             fault.on_host(domain.host().name()).on_object("domain", domain.name())
         })?;
-        let mut figures: Map = row.2.iter().map(|(k, v)| (k.as_str().into(), show::param(v))).collect();
+        let mut figures: Map =
+            row.2.iter().map(|(k, v)| (k.as_str().into(), sizes::figure(k, show::param(v)))).collect();
         figures.insert("name".into(), row.0.into());
         figures.insert("uuid".into(), row.1.into());
         Ok(figures)

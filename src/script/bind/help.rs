@@ -7,9 +7,15 @@ use super::super::error::Outcome;
 use super::super::help::Index;
 use super::session;
 
-/// Prints a page; that its reader has gone, as in `… | head`, is no failure.
+/// Prints a page, at the prompt through the pager where it is taller than the screen; that its reader has gone, as in `… | head`, is no failure.
 fn print(ctx: &NativeCallContext<'_>, page: &str) -> Outcome<()> {
-    match session(ctx)?.progress().print(&format!("{page}\n")) {
+    let session = session(ctx)?;
+    let text = format!("{page}\n");
+    let shown = session.screen().page(&text).and_then(|paged| match paged {
+        true => Ok(()),
+        false => session.progress().print(&text),
+    });
+    match shown {
         Err(fault) if fault.code != "stdout_closed" => Err(fault.into()),
         _ => Ok(()),
     }

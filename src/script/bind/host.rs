@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::super::error::{Outcome, misuse};
 use super::super::options::{Options, keys};
-use super::super::show;
-use super::{ArrayOf, array, at, int, session};
+use super::super::{show, sizes};
+use super::{ArrayOf, array, at, session};
 use crate::libvirt::{Hypervisor, StatsGroup};
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 use wildmatch::WildMatch;
@@ -77,7 +77,7 @@ pub(super) mod functions {
             ("sockets".into(), i64::from(info.sockets).into()),
             ("cores".into(), i64::from(info.cores).into()),
             ("threads".into(), i64::from(info.threads).into()),
-            ("memory".into(), int(info.memory.0).into()),
+            ("memory".into(), sizes::bytes(info.memory)),
         ]))
     }
 
@@ -90,9 +90,9 @@ pub(super) mod functions {
     pub fn memory(host: &mut Host) -> Outcome<Map> {
         let memory = host.memory()?;
         Ok(Map::from([
-            ("total".into(), int(memory.total.0).into()),
-            ("free".into(), int(memory.free.0).into()),
-            ("available".into(), int(memory.available.0).into()),
+            ("total".into(), sizes::bytes(memory.total)),
+            ("free".into(), sizes::bytes(memory.free)),
+            ("available".into(), sizes::bytes(memory.available)),
         ]))
     }
 
@@ -262,7 +262,10 @@ pub(super) mod functions {
         Ok(rows
             .into_iter()
             .map(|(name, uuid, params)| {
-                let mut row: Map = params.iter().map(|(k, v)| (k.as_str().into(), show::param(v))).collect();
+                let mut row: Map = params
+                    .iter()
+                    .map(|(k, v)| (k.as_str().into(), sizes::figure(k, show::param(v))))
+                    .collect();
                 row.insert("name".into(), name.into());
                 row.insert("uuid".into(), uuid.into());
                 Dynamic::from(row)

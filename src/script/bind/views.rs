@@ -66,12 +66,26 @@ fn at_work(ctx: &NativeCallContext<'_>, hosts: Vec<Host>, options: Map) -> Outco
     let every = options.seconds("every")?.unwrap_or(EVERY).max(LEAST);
     let times = options.count("times")?;
     let session = session(ctx)?;
+    if hosts.is_empty() {
+        return Err(nobody("there is no host whose guests could be shown", "top"));
+    }
     let move_one = |domain: &Domain, target: &Host, how: &MigrateOptions| {
         super::moves::migrate_one(domain, target, how).map(drop)
     };
     let monitor = Monitor::start(hosts, every, &move_one);
     // What is done from the view was asked for by this line.
     Ok(at(ctx, || session.screen().top(&monitor, every, times))?)
+}
+
+/// The fault of a view of all hosts where there are none, and what to do about it.
+fn nobody(message: &str, function: &str) -> Box<rhai::EvalAltResult> {
+    Fault::new("no_hosts", message)
+        .class(crate::model::Class::Refused)
+        .hint(format!(
+            "add one: `kvmsh hosts add NAME ADDRESS` (at the prompt with `!` before it, then `:reload`); \
+             or try {function}(\"test:///default\")"
+        ))
+        .into()
 }
 
 /// Writes events as lines until the time is over; returns how many there were.
@@ -85,10 +99,7 @@ fn stream(ctx: &NativeCallContext<'_>, hosts: &[Host], options: Map) -> Outcome<
     let mut first: Option<Fault> = None;
     let fault = |host: &Host, error: crate::libvirt::Error| Fault::from(error).on_host(host.name());
     if hosts.is_empty() {
-        return Err(Fault::new("no_hosts", "there is no host whose events could be told")
-            .class(crate::model::Class::Refused)
-            .hint("kvmsh hosts add NAME ADDRESS")
-            .into());
+        return Err(nobody("there is no host whose events could be told", "events"));
     }
     let scope = Scope::current();
     let listen = |host: &Host| -> Result<Events, Fault> {
@@ -195,7 +206,7 @@ pub(super) mod functions {
     ///
     /// Returns how many there were. `host.events(filter, f)` calls a function with each.
     ///
-    /// Errors: faults of the connections; `connection_lost` when no host is left.
+    /// Errors: `no_hosts` where the inventory has none; faults of the connections; `connection_lost` when no host is left.
     ///
     /// Example: `if false { events() }`
     #[rhai_fn(name = "events", return_raw)]
@@ -232,7 +243,7 @@ pub(super) mod functions {
     ///
     /// `?` there tells the keys: sort, filter, suspend, move, console. Where no terminal is, a table every 2 s.
     ///
-    /// Errors: faults of the inventory; a host that cannot be reached is shown as down.
+    /// Errors: `no_hosts` where the inventory has none; a host that cannot be reached is shown as down.
     ///
     /// Example: `if false { top() }`
     #[rhai_fn(name = "top", return_raw)]

@@ -7,7 +7,8 @@ use rhai::plugin::*;
 
 use super::super::error::{Outcome, misuse};
 use super::super::options::{Options, keys, size, type_word};
-use super::{at, int};
+use super::super::sizes;
+use super::at;
 use crate::model::{Bytes, VolumeSpec};
 use crate::ops::{CopyWay, Moved, Moving, Pool, Volume};
 
@@ -37,8 +38,8 @@ fn moving(options: &Options, checksum: bool) -> Outcome<Moving> {
 
 fn moved_map(moved: Moved) -> Map {
     Map::from([
-        ("bytes".into(), int(moved.bytes.0).into()),
-        ("data".into(), int(moved.data.0).into()),
+        ("bytes".into(), sizes::bytes(moved.bytes)),
+        ("data".into(), sizes::bytes(moved.data)),
         ("seconds".into(), moved.elapsed.as_secs_f64().into()),
         ("sha256".into(), moved.sha256.map_or(Dynamic::UNIT, Dynamic::from)),
     ])

@@ -221,3 +221,21 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn a_modules_map_has_the_keys_of_the_objects_that_it_makes() {
+    use crate::script::options::keys;
+    let mut runner = runner();
+    let text = "import \"std/bond\" as bond; import \"std/bridge\" as bridge;";
+    runner.run_line(&Source { name: "repl[2]".into(), text: text.into() }).unwrap();
+    for made in [&keys::BOND, &keys::BRIDGE] {
+        for function in ["setup(demo", "spec(#{}"] {
+            let code = format!("{}::{}, #{{", made.object, function).replace("(#{}, #{", "(#{");
+            let offered = texts(&runner, &code);
+            let all = made.keys.iter().chain(keys::SET_LINKS.keys).filter(|key| key.name != "kind");
+            for key in all {
+                assert!(offered.contains(&format!("{}: ", key.name)), "{code} {}: {offered:?}", key.name);
+            }
+        }
+    }
+}

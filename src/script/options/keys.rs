@@ -538,6 +538,9 @@ const ADDRESS: Key = key(
 const GATEWAY: Key = key("gateway", Holds::Value, "", "the address of the router, or an array");
 const NAMESERVERS: Key = key("nameservers", Holds::Value, "", "an array of addresses");
 
+const BOND_MODES: &[&str] =
+    &["active-backup", "802.3ad", "balance-rr", "balance-xor", "broadcast", "balance-tlb", "balance-alb"];
+
 /// A bond among the links of `set_links`.
 pub(in crate::script) static BOND: Keys = keys(
     "bond",
@@ -546,7 +549,7 @@ pub(in crate::script) static BOND: Keys = keys(
         KIND,
         NAME,
         key("slaves", Holds::Value, "", "an array of the cards in it"),
-        key("mode", Holds::Text, "", "the mode, for instance \"active-backup\" or \"802.3ad\"; needed"),
+        key("mode", Holds::Word(BOND_MODES), "", "how the cards share the work; needed"),
         key("miimon", Holds::Count, "100", "milliseconds between two looks at the cables"),
         key("primary", Holds::Text, "", "the card that is used while it works"),
         key("lacp_rate", Holds::Word(&["slow", "fast"]), "", "how often LACP packets are asked for"),

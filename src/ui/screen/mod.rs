@@ -22,12 +22,19 @@ pub struct Live {
     format: Shown,
     cancel: Cancel,
     progress: Arc<dyn Progress>,
+    prompt: bool,
 }
 
 impl Live {
     /// A screen that is left when `cancel` says so.
     pub fn new(term: Term, format: Shown, cancel: Cancel, progress: Arc<dyn Progress>) -> Self {
-        Self { term, format, cancel, progress }
+        Self { term, format, cancel, progress, prompt: false }
+    }
+
+    /// The same where somebody types one line after the other: what is taller than the screen goes through the pager.
+    #[must_use]
+    pub fn at_prompt(self) -> Self {
+        Self { prompt: true, ..self }
     }
 
     /// The terminal as wide as it is now.
@@ -56,6 +63,14 @@ impl Live {
 impl Screen for Live {
     fn is_live(&self) -> bool {
         self.term.interactive && self.term.stdout.tty && self.term.live
+    }
+
+    fn page(&self, text: &str) -> Result<bool, Fault> {
+        let mut result = Ok(());
+        if self.prompt {
+            self.progress.suspend(&mut || result = super::pager::print(text, &self.now(), &self.cancel));
+        }
+        result.map(|()| self.prompt)
     }
 
     fn show(&self, data: &Data) -> Result<(), Fault> {

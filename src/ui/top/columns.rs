@@ -48,9 +48,12 @@ const NARROW: [Column; 8] = [
     Column::Net,
 ];
 
-/// What goes first where there is no room.
-const DISPENSABLE: [Column; 6] =
-    [Column::Net, Column::Disk, Column::Host, Column::Course, Column::Memory, Column::State];
+/// What goes first where there is no room: of one host its name is no news, of several a guest is not known without it.
+const OF_ONE: [Column; 7] =
+    [Column::Net, Column::Disk, Column::Host, Column::Course, Column::Memory, Column::State, Column::Cpu];
+
+const OF_SEVERAL: [Column; 7] =
+    [Column::Net, Column::Disk, Column::Course, Column::Memory, Column::State, Column::Cpu, Column::Host];
 
 impl Column {
     pub(super) const fn head(self) -> &'static str {
@@ -133,11 +136,12 @@ impl Column {
     }
 }
 
-/// The columns that fit and how wide each is; what is left over goes to the name.
-pub(super) fn fit(width: u16) -> Vec<(Column, u16)> {
+/// The columns that fit and how wide each is; what is left over goes to the name. `several`: the guests are not all of
+/// one host.
+pub(super) fn fit(width: u16, several: bool) -> Vec<(Column, u16)> {
     let wide = total(&WIDE) <= width;
     let mut columns: Vec<Column> = if wide { WIDE.to_vec() } else { NARROW.to_vec() };
-    for gone in DISPENSABLE {
+    for gone in if several { OF_SEVERAL } else { OF_ONE } {
         if total(&columns) > width {
             columns.retain(|column| *column != gone);
         }
@@ -185,12 +189,20 @@ mod tests {
     #[test]
     fn whatever_fits_is_shown_and_the_name_always() {
         for width in 10..200 {
-            let columns = fit(width);
-            let sum: u16 = columns.iter().map(|(_, width)| width + 1).sum::<u16>() - 1;
-            assert!(sum <= width.max(17), "{width}: {columns:?}");
-            assert_eq!(columns[0].0, Column::Name);
+            for several in [false, true] {
+                let columns = fit(width, several);
+                let sum: u16 = columns.iter().map(|(_, width)| width + 1).sum::<u16>() - 1;
+                assert!(sum <= width, "{width}: {columns:?}");
+                assert_eq!(columns[0].0, Column::Name);
+                let host = columns.iter().any(|(column, _)| *column == Column::Host);
+                assert!(!several || host || width < 19, "{width}: {columns:?}");
+            }
         }
-        let at = |width| fit(width).iter().map(|(column, _)| column.head()).collect::<Vec<_>>();
+        let heads =
+            |width, several| fit(width, several).iter().map(|(column, _)| column.head()).collect::<Vec<_>>();
+        assert_eq!(heads(40, true), ["name", "host", "state", "cpu %"]);
+        assert_eq!(heads(20, true), ["name", "host"]);
+        let at = |width| fit(width, false).iter().map(|(column, _)| column.head()).collect::<Vec<_>>();
         assert_eq!(at(40), ["name", "state", "cpu %", "memory"]);
         assert!(at(80).contains(&"net/s"), "{:?}", at(80));
         assert!(at(120).contains(&"sent/s"));

@@ -97,7 +97,7 @@ fn tone(view: &View, tone: Tone) -> Style {
 
 fn guests(frame: &mut Frame<'_>, area: Rect, view: &View, work: &Work) {
     let shown = view.guests(work);
-    let columns = columns::fit(area.width);
+    let columns = columns::fit(area.width, work.hosts.len() > 1);
     let aligned = |column: Column, text: String| {
         let side = if column.is_number() { Alignment::Right } else { Alignment::Left };
         Text::from(text).alignment(side)
@@ -255,11 +255,11 @@ mod tests {
         h2-b  cpu    -  1/2 guests  3 GiB of 16
         h2-c  down: no route
 
-        name         state      cpu %     memory
-        db           running     97.0    512 MiB
-        web          running     12.3    512 MiB
-        日本         paused       1.0    512 MiB
-        old          shut off       -          -
+        name           host     state      cpu %
+        db             h2-b     running     97.0
+        web            h2-a     running     12.3
+        日本           h2-b     paused       1.0
+        old            h2-a     shut off       -
         q leave  ? help  < > sort  / filter  p p
         ");
     }
