@@ -18,7 +18,8 @@ ask() {
         status=0
     fi
     exec {input}>&- {output}<&-
-    kill "$pid" 2>/dev/null || :
+    # Not TERM: socat notes it, and misses it when it is just about to wait.
+    kill -KILL "$pid" 2>/dev/null || :
     wait "$pid" 2>/dev/null || :
     exec {lock}>&-
     return "$status"
