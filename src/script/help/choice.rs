@@ -107,9 +107,11 @@ fn described(index: &Index, entry: &Entry) -> Vec<Choice> {
         }
     }
     if let Some(like) = like {
+        // ``… for a `bond` of `Host.set_links`.``
         let object = like.split('`').next().unwrap_or_default();
         let known = keys::ALL.iter().filter(|keys| keys.object == object).flat_map(|keys| table(keys));
-        let known: Vec<Choice> = known.collect();
+        let known: Vec<Choice> =
+            known.chain(of_other(index, entry, like.split('`').nth(2).unwrap_or_default())).collect();
         choices.iter_mut().for_each(|choice| add_from(choice, &known));
     }
     choices
@@ -143,8 +145,11 @@ fn add_from(choice: &mut Choice, known: &[Choice]) {
     if !known.words.is_empty() {
         choice.words.clone_from(&known.words);
     }
-    if choice.doc.is_empty() || choice.doc.starts_with('`') {
-        choice.doc = [known.doc.as_str(), choice.doc.as_str()].join(" ").trim().to_owned();
+    let doc = &known.doc;
+    if choice.doc.is_empty() {
+        choice.doc.clone_from(doc);
+    } else if let Some(standard) = choice.doc.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
+        choice.doc = format!("{} (default {standard})", doc.trim_end_matches("; needed"));
     }
 }
 
