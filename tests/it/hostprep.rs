@@ -1,7 +1,7 @@
 //! `std/hostprep`: what a host lacks, and whether hosts fit together. Installing is tested on real nodes.
 
 use crate::lab::{Lab, Output};
-use crate::scene::{Alone, LONG, journal, kvmsh, pair};
+use crate::scene::{Alone, LONG, journal, kvmsh, pair, script};
 
 fn hostprep(lab: &Lab, options: &[&str], call: &str) -> Output {
     let code = format!("import \"std/hostprep\" as hostprep; hostprep::{call}");
@@ -49,6 +49,9 @@ fn clones_are_refused_with_the_remedy() {
         "rm -f /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot",
     ]);
     assert!(!refused.stderr.contains("host_uuid"), "{refused}");
+    let mut network = kvmsh(&lab, &["--plan"]);
+    network.arg(script("setup-network.rhai")).args(["h2-b", "--slave", "eth0"]);
+    lab.run(network, LONG).ends(4).says(&["error[same_identity]: h2-b and h2-a have the same machine-id"]);
     sh(
         &lab,
         "h2-b",

@@ -279,7 +279,8 @@ impl Host {
         };
         let message = format!("{} {lead} {}", self.name(), other.sentence());
         Fault::new(code, message).class(class).on_host(self.name()).hint(format!(
-            "let it end, or wait for it: --wait 10m; if its holder has died the lease ends by itself within {TTL} s"
+            "let it end, or wait for it: --wait 10m; if its holder has died the lease ends by itself within {} s",
+            other.left.max(1)
         ))
     }
 

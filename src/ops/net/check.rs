@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::look::{LinkState, Look};
 use super::owner::Owner;
 use crate::model::{Addressing, Class, Fault, IfName};
-use crate::netconf::{Link, netplan};
+use crate::netconf::{Link, ifupdown, netplan};
 
 /// One reason against a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub(super) fn of_host(look: &Look, owner: Owner, links: &[Link]) -> Vec<Problem>
     if look.is_pending() {
         problems.push(never(
             "an earlier change of its network is not confirmed yet".into(),
-            "wait until it is undone, which its timer does by itself",
+            "wait until it is undone, which its timer does by itself; one that could not be undone wholly is tried again at \
+             the next start, and /var/lib/kvmsh/network/undoing on the host says why",
         ));
     }
     for path in &look.unreadable {
@@ -164,10 +165,33 @@ pub(super) fn of_links(look: &Look, links: &[Link]) -> Vec<Problem> {
     problems
 }
 
+/// Whether a link is set up by a file that we write, or has been by kvmsh.
+fn is_set_up(look: &Look, name: &str) -> bool {
+    let by_netplan =
+        |files| netplan::configured(files).is_ok_and(|all| all.iter().any(|(link, _)| link == name));
+    look.records.contains_key(name)
+        || ifupdown::configured(&look.interfaces).iter().any(|(link, _, _)| link == name)
+        || by_netplan(&look.netplan)
+        || by_netplan(&look.netplan_elsewhere)
+}
+
 fn name_is_free(look: &Look, link: &Link, problems: &mut Vec<Problem>) {
-    let Some(taken) = look.link(link.name().as_str()).filter(|taken| taken.kind != link.kind()) else {
+    let name = link.name().as_str();
+    let Some(taken) = look.link(name).filter(|taken| taken.kind != link.kind() || !is_set_up(look, name))
+    else {
         return;
     };
+    if taken.kind == link.kind() {
+        // libvirt's own bridges, and what was made by hand: undoing could not make it again.
+        problems.push(never(
+            format!(
+                "the name {name} is taken: there is such a {} that no file of this host sets up",
+                taken.kind
+            ),
+            "choose another name",
+        ));
+        return;
+    }
     let what = if taken.kind.is_empty() { "a network card" } else { &taken.kind };
     problems.push(never(
         format!("the name {} is taken: it is {what} of this host", link.name()),
@@ -299,6 +323,10 @@ fn keeps_the_way_out(look: &Look, links: &[Link], link: &Link, problems: &mut Ve
     let below = links.iter().filter(|below| link.ports().contains(below.name())).flat_map(Link::ports);
     let takes_over: Vec<&IfName> = link.ports().iter().chain(below).chain([link.name()]).collect();
     let lost = look.gateways.iter().find(|(dev, gateway)| {
+        // A router advertises itself to whatever is on its network.
+        if look.advertised.contains(gateway) {
+            return false;
+        }
         let dynamic = if gateway.is_ipv4() { set.dhcp4 } else { set.auto6 };
         let told = set.gateways.iter().any(|new| new.is_ipv4() == gateway.is_ipv4());
         link.vlan().is_none() && !dynamic && !told && takes_over.iter().any(|name| name.as_str() == dev)

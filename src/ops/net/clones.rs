@@ -13,12 +13,17 @@ pub struct Machines(Mutex<HashMap<String, Machine>>);
 #[derive(Debug, PartialEq, Eq)]
 struct Machine {
     id: String,
-    /// Hardware addresses of its cards, which nobody else has: one machine may have several names.
+    /// Hardware addresses of its cards (a container's are veths), which nobody else has: one machine may have several names.
     cards: BTreeSet<String>,
 }
 
 impl Machines {
     /// Remembers what was seen of `host`.
+    pub(super) fn remember(&self, host: &str, look: &Look) {
+        let _ = self.meet(host, look);
+    }
+
+    /// Remembers what was seen of `host`, which is to be changed.
     ///
     /// # Errors
     /// `same_identity` (refused): another host of this run has the same machine-id. Bridges and bonds of both would get the
@@ -27,7 +32,11 @@ impl Machines {
         if look.machine_id.is_empty() {
             return Ok(());
         }
-        let cards = look.links.iter().filter(|link| link.is_card()).map(|link| link.own_mac().to_owned());
+        let cards = look
+            .links
+            .iter()
+            .filter(|link| link.is_card() || link.kind == "veth")
+            .map(|link| link.own_mac().to_owned());
         let machine = Machine { id: look.machine_id.clone(), cards: cards.collect() };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_twin = |other: &Machine| other.id == machine.id && other.cards.is_disjoint(&machine.cards);

@@ -51,12 +51,13 @@ lock() {
     flock -w 120 9 || die 60 "another kvmsh works on this host's network"
 }
 
-# One command a line. Closed: the lock, which a daemon started here would hold for ever.
+# One command a line. Closed: the lock, which a daemon started here would hold for ever. With the usual umask: what these
+# write is the system's, resolv.conf for one.
 run_list() { # run_list FILE stop|go-on
     [ -s "$1" ] || return 0
     while IFS= read -r line; do
         echo "+ $line"
-        timeout -k 5 120 sh -c "$line" </dev/null 9>&- && continue
+        (umask 022 && exec timeout -k 5 120 sh -c "$line") </dev/null 9>&- && continue
         echo "  status $?"
         [ "$2" = go-on ] || return 1
     done <"$1"
@@ -371,7 +372,7 @@ boot() {
     fi
     restore_files "$D/undoing"
     # netplan writes networkd's files at boot, before this runs.
-    [ ! -e "$D/undoing/netplan" ] || timeout -k 5 60 netplan generate >>"$D/undoing/undo.log" 2>&1
+    [ ! -e "$D/undoing/netplan" ] || (umask 022 && exec timeout -k 5 60 netplan generate) >>"$D/undoing/undo.log" 2>&1
     finish
 }
 

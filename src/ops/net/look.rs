@@ -29,6 +29,8 @@ pub struct Look {
     pub addresses: Vec<Address>,
     /// Default routes: interface and gateway.
     pub gateways: Vec<(String, IpAddr)>,
+    /// Those of them that routers advertise (RFC 4861).
+    pub advertised: BTreeSet<IpAddr>,
     /// Gateways that answer.
     pub answering: Vec<IpAddr>,
     /// Programs that are there.
@@ -229,6 +231,9 @@ impl Look {
             if let (Some(dev), Some(gateway)) =
                 (route.dev, route.gateway.and_then(|gateway| gateway.parse().ok()))
             {
+                if route.protocol.as_deref() == Some("ra") {
+                    self.advertised.insert(gateway);
+                }
                 self.gateways.push((dev, gateway));
             }
         }
@@ -346,6 +351,7 @@ struct RawRoute {
     dst: String,
     dev: Option<String>,
     gateway: Option<String>,
+    protocol: Option<String>,
 }
 
 impl From<RawLink> for LinkState {
@@ -393,7 +399,7 @@ mod tests {
             r#"[{"ifname":"bond0","addr_info":[{"local":"10.88.0.11","prefixlen":24,"scope":"global"},{"local":"fe80::1","prefixlen":64,"scope":"link"}]}]"#,
         );
         let routes = code(
-            r#"[{"dst":"default","gateway":"10.88.0.1","dev":"bond0"},{"dst":"10.88.0.0/24","dev":"bond0"}]"#,
+            r#"[{"dst":"default","gateway":"10.88.0.1","dev":"bond0","protocol":"static"},{"dst":"10.88.0.0/24","dev":"bond0"}]"#,
         );
         let text = format!(
             "uid=0\nmachine_id=abc\nssh=10.88.0.1 50000 ::ffff:10.88.0.11 22\nlinks={links}\naddresses={addresses}\nroutes={routes}\nmain=bond0\nunit=networking active\nunit=NetworkManager inactive\nanswers=10.88.0.1\nfile=/etc/network/interfaces 644 ={}\nfile=/etc/netplan/a b.yaml 600 =\nifup=ifupdown\n",

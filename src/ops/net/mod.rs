@@ -46,6 +46,7 @@ impl Host {
     /// Faults of the connection; `probe_failed`.
     pub fn look_at_network(&self) -> Result<Look, Fault> {
         let look = transaction::look(self, self.shell(), false, Depth::All)?;
+        self.session().machines().remember(self.name(), &look);
         if look.uid == 0 {
             return Ok(look);
         }

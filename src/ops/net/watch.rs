@@ -83,11 +83,11 @@ impl Watch<'_> {
         let mut silent = Duration::ZERO;
         for round in 0_u32.. {
             if let Some(stop) = cancel.stopped() {
-                let fault = finishing(|| self.give_up("it was stopped", &[], note));
-                return Err(Fault { class: stop.fault().class, ..fault });
+                let result = finishing(|| self.give_up("it was stopped", &[], silent, note));
+                return result.map_err(|fault| Fault { class: stop.fault().class, ..fault });
             }
             if Instant::now() >= deadline {
-                return Err(finishing(|| self.after_undo(&last, note)));
+                return finishing(|| self.after_undo(&last, silent, note));
             }
             let asked = Instant::now();
             match self.see() {
@@ -96,7 +96,7 @@ impl Watch<'_> {
                     Err(why) => last = vec![why],
                 },
                 Seen::Kept => return Ok(self.report(silent)),
-                Seen::Undone => return Err(finishing(|| self.after_undo(&last, note))),
+                Seen::Undone => return finishing(|| self.after_undo(&last, silent, note)),
                 Seen::Busy => note("changing the network".to_owned()),
                 Seen::Silent(fault) => {
                     silent += asked.elapsed();
@@ -109,7 +109,7 @@ impl Watch<'_> {
                     note(failures.join("; "));
                     last = failures;
                     if since.elapsed() >= self.options.settle_within {
-                        return Err(finishing(|| self.give_up("a check failed", &last, note)));
+                        return finishing(|| self.give_up("a check failed", &last, silent, note));
                     }
                 }
             }
@@ -117,7 +117,7 @@ impl Watch<'_> {
             let pace = Duration::from_secs(if round < 2 { 2 } else { 6 });
             cancel.sleep(pace.saturating_sub(asked.elapsed()));
         }
-        Err(finishing(|| self.after_undo(&last, note)))
+        finishing(|| self.after_undo(&last, silent, note))
     }
 
     fn report(&self, silent: Duration) -> Report {
@@ -180,7 +180,13 @@ impl Watch<'_> {
     }
 
     /// Has the change undone now.
-    fn give_up(&self, reason: &str, failures: &[String], note: &dyn Fn(String)) -> Fault {
+    fn give_up(
+        &self,
+        reason: &str,
+        failures: &[String],
+        silent: Duration,
+        note: &dyn Fn(String),
+    ) -> Result<Report, Fault> {
         note("undoing the change".to_owned());
         let reason = if failures.is_empty() { reason.to_owned() } else { failures.join("; ") };
         // Apart from this connection, which the way back may cut.
@@ -202,34 +208,36 @@ impl Watch<'_> {
         .timeout(Some(Duration::from_secs(20)));
         // When it cannot be asked, its timer does it.
         let _ = self.site.fresh().run(self.permit, &command);
-        self.after_undo(failures, note)
+        self.after_undo(failures, silent, note)
     }
 
-    /// Waits until the host is back as it was, and says why.
-    fn after_undo(&self, failures: &[String], note: &dyn Fn(String)) -> Fault {
+    /// Waits until the host is back as it was, and says why: or has kept the change, where only its answer was lost.
+    fn after_undo(
+        &self,
+        failures: &[String],
+        silent: Duration,
+        note: &dyn Fn(String),
+    ) -> Result<Report, Fault> {
         let host = self.site.host.name();
         let until = Instant::now().max(self.began + self.options.confirm_within) + BACK_WITHIN;
         let mut unreachable = None;
         while Instant::now() < until {
             let shell = self.site.fresh();
             match self.site.status(&shell) {
-                Ok(status) if status.confirmed == self.id => {
-                    return Fault::new("network_failed", "the change was kept, though a check failed")
-                        .because(failures.join("; "));
-                }
+                Ok(status) if status.confirmed == self.id => return Ok(self.report(silent)),
                 // A file that could not be restored: it stays `undoing`, and is tried again at the next start.
                 Ok(status) if status.id == self.id && !status.different.is_empty() => {
-                    return self.undone(&shell, &status, failures);
+                    return Err(self.undone(&shell, &status, failures));
                 }
                 Ok(status) if status.state == "undone" && status.id == self.id => {
-                    return self.undone(&shell, &status, failures);
+                    return Err(self.undone(&shell, &status, failures));
                 }
                 Ok(status) if status.state == "none" || (status.id != self.id && !status.id.is_empty()) => {
-                    return Fault::new(
+                    return Err(Fault::new(
                         "network_undone",
                         format!("the change was undone: {}", failures.join("; ")),
                     )
-                    .hint("another kvmsh has cleared its report away");
+                    .hint("another kvmsh has cleared its report away"));
                 }
                 Ok(_) => note("undoing the change".to_owned()),
                 Err(fault) => {
@@ -245,7 +253,7 @@ impl Watch<'_> {
         )
         .hint("look at its console: /var/lib/kvmsh/network, and `journalctl -u 'kvmsh-network-*'`");
         let fault = unreachable.into_iter().fold(fault, |fault, cause| fault.because(cause.to_string()));
-        failures.iter().fold(fault, |fault, failure| fault.because(failure.clone()))
+        Err(failures.iter().fold(fault, |fault, failure| fault.because(failure.clone())))
     }
 
     fn undone(&self, shell: &Shell, status: &Status, failures: &[String]) -> Fault {

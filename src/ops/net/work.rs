@@ -253,7 +253,11 @@ fn compose(
 ) -> Result<Work, Fault> {
     let bottom_up = with_uppers(look, touched);
     for name in &bottom_up {
-        let guest = look.ports_of(name).find(|port| matches!(port.kind.as_str(), "tun" | "macvtap"));
+        // A tap is in the bridge, a macvtap lies on the link itself.
+        let guest = look.links.iter().find(|link| {
+            let on = |below: &Option<String>| below.as_deref() == Some(name.as_str());
+            (link.kind == "tun" && on(&link.master)) || (link.kind == "macvtap" && on(&link.parent))
+        });
         if let Some(guest) = guest {
             return Err(Fault::new(
                 "network_refused",

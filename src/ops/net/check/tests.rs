@@ -102,6 +102,10 @@ fn what_cannot_work_is_named_for_what_it_is() {
         (vec![bond(&["enp2s0", "virbr0"], Addressing::Inherit)], "cannot be a slave"),
         (br(&["virbr0"], Addressing::None), "cannot be a port"),
         (vec![Link::Bridge(bridge("enp3s0", &["enp2s0"], Addressing::Inherit))], "the name enp3s0 is taken"),
+        (
+            vec![Link::Bridge(bridge("virbr0", &["enp3s0"], Addressing::None))],
+            "the name virbr0 is taken: there is such a bridge",
+        ),
         (br(&["enp2s0"], Addressing::None), "would have no address"),
         (br(&["enp2s0"], set("10.99.0.11/24")), "how this host is reached"),
         (br(&["enp3s0"], set("10.88.0.11/24")), "is on enp2s0 already"),
@@ -125,6 +129,34 @@ fn what_cannot_work_is_named_for_what_it_is() {
         let texts = texts(&links);
         assert!(texts.iter().any(|text| text.contains(word)), "{links:?}: {texts:?}");
     }
+}
+
+#[test]
+fn a_link_of_the_hosts_own_files_may_be_changed() {
+    let links = [Link::Bridge(bridge("virbr0", &["enp3s0"], Addressing::None))];
+    for look in [
+        Look {
+            interfaces: [("/etc/network/interfaces".to_owned(), "iface virbr0 inet manual\n".to_owned())]
+                .into(),
+            ..look()
+        },
+        Look {
+            netplan: [("/etc/netplan/a.yaml".to_owned(), "network: {bridges: {virbr0: {}}}\n".to_owned())]
+                .into(),
+            ..look()
+        },
+    ] {
+        assert_eq!(of_links(&look, &links), []);
+    }
+}
+
+#[test]
+fn a_route_that_a_router_advertises_is_not_lost() {
+    let gateway = "fe80::1".parse().unwrap();
+    let links = [Link::Bridge(bridge("br0", &["enp2s0"], set("10.88.0.11/24")))];
+    let look = Look { gateways: vec![("enp2s0".into(), gateway)], ..look() };
+    assert!(of_links(&look, &links)[0].text.contains("default route to fe80::1"));
+    assert_eq!(of_links(&Look { advertised: [gateway].into(), ..look }, &links), []);
 }
 
 #[test]

@@ -167,6 +167,20 @@ fn a_bond_takes_over_the_jumbo_frames_of_the_card_with_the_address() {
 }
 
 #[test]
+fn a_link_is_left_alone_that_a_guest_is_on_through_a_bridge_or_by_itself() {
+    for guest in [
+        LinkState { kind: "tun".into(), master: Some("bond0".into()), ..LinkState::default() },
+        LinkState { kind: "macvtap".into(), parent: Some("bond0".into()), ..LinkState::default() },
+    ] {
+        let bond = LinkState { name: "bond0".into(), kind: "bond".into(), ..LinkState::default() };
+        let look = Look { links: vec![bond, LinkState { name: "vnet0".into(), ..guest }], ..look() };
+        let files = Files::default();
+        let fault = compose(&look, Owner::Ifupdown, &files, &files, &["bond0".to_owned()]).unwrap_err();
+        assert!(fault.message.contains("a guest is on bond0 (vnet0)"), "{fault}");
+    }
+}
+
+#[test]
 fn a_bond_that_nobody_speaks_lacp_with_is_told() {
     let mut look = look();
     let expect = Expect { bonds: vec![("bond0".into(), "802.3ad".into())], ..Expect::default() };
