@@ -19,6 +19,9 @@ impl Host {
         let line = crate::model::secret::command(&command.display());
         let mut change = Change::new(self.name(), "command", &line, "run");
         change.detail = Some(command.note.clone()).filter(|note| !note.is_empty());
+        if command.passing {
+            change = change.passing();
+        }
         if reads_only {
             let run =
                 |permit: &Permit| self.shell().run(permit, command).map_err(|error| self.shell_fault(error));

@@ -22,6 +22,8 @@ pub struct Command {
     pub output_limit: u64,
     /// What it is for, for plan and journal; empty when the command says it itself.
     pub note: String,
+    /// Whether nothing of it is left when it has ended.
+    pub passing: bool,
 }
 
 /// What is run.
@@ -52,6 +54,7 @@ impl Command {
             sudo: false,
             output_limit: OUTPUT_LIMIT,
             note: String::new(),
+            passing: false,
         }
     }
 

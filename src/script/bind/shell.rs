@@ -107,6 +107,7 @@ pub(super) mod functions {
         if let Some(note) = options.text("note")? {
             command = command.note(note);
         }
+        command.passing = options.maybe_flag("passing")?.unwrap_or(false);
         if let Some(timeout) = options.seconds("timeout")? {
             command = command.timeout(Some(timeout));
         }

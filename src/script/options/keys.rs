@@ -463,6 +463,12 @@ pub(in crate::script) static RUN: Keys = keys(
             "with false you say that the command changes nothing, so it runs under --plan as well",
         ),
         key("note", Holds::Text, "", "what it is for, in plan and journal"),
+        key(
+            "passing",
+            Holds::Flag,
+            "false",
+            "with true you say that nothing of it is left: it counts as no change",
+        ),
     ],
 );
 

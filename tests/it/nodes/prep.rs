@@ -8,13 +8,16 @@ use crate::lab::vm::{Node, VmLab};
 /// Installing takes a node without KVM a while, and other tests run beside it.
 const LONG: Duration = Duration::from_secs(500);
 
+/// A CPU whose virtualisation QEMU emulates, so that the nodes have KVM.
+const CPU: &str = "EPYC,+svm,+npt,-avx,-avx2,-f16c,-fma";
+
 /// What the nodes are without at first: small enough to be installed in a minute.
 const LACKING: &str = "ifenslave bridge-utils iputils-arping";
 
 /// Two servers whose root logs in with a password alone. libvirt is there but off and not to start at boot; the rest is
 /// in a local repository.
 fn servers() -> VmLab {
-    let lab = VmLab::up(&[Node::new("h2-a").password(), Node::new("h2-b").password()]);
+    let lab = VmLab::up(&["h2-a", "h2-b"].map(|name| Node::new(name).password().cpu(CPU)));
     let images = std::fs::read_to_string(lab.dir().join("images")).unwrap();
     for node in ["h2-a", "h2-b"] {
         let mut pack = std::process::Command::new("sh");

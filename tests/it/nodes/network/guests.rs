@@ -94,11 +94,6 @@ fn other_modes_of_a_bond_do_what_their_documentation_says_on_ifupdown() {
     modes_that_do_not_go_with_guests(&lab);
 }
 
-#[test]
-fn lacp_is_set_up_on_netplan() {
-    lacp(&netplan_node());
-}
-
 /// 802.3ad beside the network we come in by. The lab's switches speak no LACP, which is told, and the bond works with one
 /// card. The other card answers ARP for the new address as well, which is nobody else.
 fn lacp(lab: &VmLab) {
