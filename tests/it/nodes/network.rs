@@ -17,7 +17,7 @@ use crate::scene::script;
 const LONG: Duration = Duration::from_secs(300);
 
 /// How long a change may wait for its confirmation in these tests.
-const CONFIRM: u64 = 200;
+const CONFIRM: u64 = 90;
 
 /// The same for changes that are to fail: long enough for bond and bridge to come up on a slow node.
 const FAIL: u64 = 25;
