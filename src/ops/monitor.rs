@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Domain, Host};
+use crate::gate::Mode;
 use crate::libvirt::Counters;
 use crate::model::{
     Bytes, Cancel, Deed, Fault, GuestWork, HostWork, MigrateOptions, NodeMemory, Watched, Work,
@@ -188,16 +189,25 @@ impl Watched for Monitor<'_> {
 
     fn act(&self, host: &str, guest: &str, deed: &Deed) -> Result<String, Fault> {
         let domain = self.host(host)?.domain(guest)?;
+        // In a plan nothing has happened yet.
+        let planned = domain.host().session().gate().mode() == Mode::Plan;
+        let told = |done: &str, plan: &str| match planned {
+            true => format!("only planned: {plan} {guest}"),
+            false => format!("{guest} {done}"),
+        };
         match deed {
-            Deed::Suspend => domain.suspend().map(|()| format!("{guest} is paused")),
-            Deed::Resume => domain.resume().map(|()| format!("{guest} runs again")),
+            Deed::Suspend => domain.suspend().map(|()| told("is paused", "suspend")),
+            Deed::Resume => domain.resume().map(|()| told("runs again", "resume")),
             Deed::Console => {
                 domain.console(None, false).map(|()| format!("back from the console of {guest}"))
             }
             Deed::Migrate(target) => {
                 let target = domain.host().session().host(target)?;
                 (self.mover)(&domain, &target, &MigrateOptions::default())?;
-                Ok(format!("{guest} has moved to {}", target.name()))
+                Ok(match planned {
+                    true => format!("only planned: move {guest} to {}", target.name()),
+                    false => format!("{guest} has moved to {}", target.name()),
+                })
             }
         }
     }
@@ -247,6 +257,34 @@ mod tests {
         let before = Last { at, counters: counters(9, 9), history: Vec::new() };
         let work = work_of("h", &counters(5, 5), Some(&before), at + Duration::from_secs(1));
         assert_eq!((work.cpu, work.disk_read), (None, None));
+    }
+
+    #[test]
+    fn in_a_plan_nothing_is_told_to_have_happened() {
+        use crate::gate::Journal;
+        use crate::model::{Inventory, Silent};
+        use crate::ops::{Session, Settings};
+        let told = |mode| {
+            let session = Session::new(Settings {
+                inventory: Inventory::default(),
+                select: Vec::new(),
+                mode,
+                journal: Journal::off(),
+                assume_yes: false,
+                progress: Arc::new(Silent),
+                cancel: Cancel::new(),
+                prompt: None,
+            });
+            let host = session.host("test:///default").unwrap();
+            let name = host.name().to_owned();
+            let mover = |_: &Domain, _: &Host, _: &MigrateOptions| Ok(());
+            let monitor = Monitor::start(vec![host], Duration::from_secs(60), &mover);
+            [Deed::Suspend, Deed::Resume, Deed::Migrate(name.clone())]
+                .map(|deed| monitor.act(&name, "test", &deed).unwrap())
+        };
+        let planned = told(Mode::Plan);
+        assert!(planned.iter().all(|text| text.starts_with("only planned: ")), "{planned:?}");
+        assert_eq!(told(Mode::Apply)[0], "test is paused");
     }
 
     #[test]

@@ -20,6 +20,9 @@ fn call_with(
     if is_variable(word) && !runs_alone(word) {
         return None;
     }
+    if let Some(topic) = asked(text).filter(|topic| !is_variable(topic.split('.').next().unwrap_or(topic))) {
+        return Some(format!("help(\"{topic}\")"));
+    }
     match (word, words.next(), words.next()) {
         ("exit" | "quit", None, _) => Some("exit()".to_owned()),
         ("help" | "?", None, _) => Some("help()".to_owned()),
@@ -27,6 +30,17 @@ fn call_with(
         (word, None, _) if runs_alone(word) => Some(format!("{word}()")),
         _ => None,
     }
+}
+
+/// The name in `help(host)` or `help(domain.migrate)`: functions are no values, and a person means the name.
+fn asked(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("help")?.trim_start().strip_prefix('(')?.strip_suffix(')')?.trim();
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && word.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    let is_name = inner.split("::").flat_map(|part| part.split('.')).all(is_word);
+    (is_name && !matches!(inner, "true" | "false")).then_some(inner)
 }
 
 /// Where the topic begins in `help mi`.
@@ -54,6 +68,14 @@ mod tests {
         assert_eq!(call("quit").as_deref(), Some("exit()"));
         assert_eq!(call("help").as_deref(), Some("help()"));
         assert_eq!(call("help domain.migrate").as_deref(), Some("help(\"domain.migrate\")"));
+        for (asked, call_is) in
+            [("help(host)", "host"), (" help( domain.migrate );", "domain.migrate"), ("help(ev::run)", "ev::run")]
+        {
+            assert_eq!(call(asked), Some(format!("help(\"{call_is}\")")), "{asked}");
+        }
+        for other in ["help(d)", "help(d.state)", "help(42)", "help(host())", "help(true)", "help()"] {
+            assert_eq!(call(other), None, "{other}");
+        }
         for other in
             ["d", "nobody", "help(\"x\")", "exit(3)", "help a b", "help + 1", "hosts()", "", "let exit = 1"]
         {

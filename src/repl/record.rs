@@ -14,7 +14,6 @@ pub(super) struct Record {
     path: PathBuf,
     prologue: Option<String>,
     parts: Vec<Part>,
-    failed: usize,
 }
 
 /// What one entry left.
@@ -23,7 +22,7 @@ enum Part {
     /// Code that runs.
     Code { text: String, gave_value: bool },
     /// Lines that stay comments, and why.
-    Comment { text: String, why: String },
+    Comment { text: String, why: String, failed: bool, gave_value: bool },
 }
 
 impl Record {
@@ -45,7 +44,6 @@ impl Record {
             path: path.to_owned(),
             prologue: prologue.map(ToOwned::to_owned),
             parts: Vec::new(),
-            failed: 0,
         };
         record.write()?;
         Ok(record)
@@ -66,21 +64,19 @@ impl Record {
         let text =
             if text.starts_with("#!") { text.split_once('\n').map_or("", |(_, rest)| rest) } else { text };
         let text = text.trim();
-        let comment = |text: &str, why: String| Part::Comment { text: text.to_owned(), why };
+        let nothing = crate::model::Data::Nothing;
+        let gave_value = matches!(result, Ok(End::Value(value)) if *value != nothing);
+        let failed = result.is_err();
+        let comment =
+            |text: &str, why: String| Part::Comment { text: text.to_owned(), why, failed, gave_value };
         let part = match result {
             _ if history::has_secret(text) => comment("", "an entry with a secret was left out".to_owned()),
             Ok(End::Exit(_)) => return Ok(()),
             // help() and the like are for the person.
             Ok(_) if text.starts_with("help(") => return Ok(()),
-            Err(diagnosis) => {
-                self.failed += 1;
-                comment(text, format!("failed: {}", diagnosis.fault.message))
-            }
+            Err(diagnosis) => comment(text, format!("failed: {}", diagnosis.fault.message)),
             Ok(_) if planned => comment(text, "planned only, with `:plan on`".to_owned()),
-            Ok(End::Value(value)) => {
-                let gave_value = *value != crate::model::Data::Nothing;
-                Part::Code { text: text.to_owned(), gave_value }
-            }
+            Ok(End::Value(_)) => Part::Code { text: text.to_owned(), gave_value },
         };
         self.keep(runner, part);
         self.write()
@@ -88,10 +84,11 @@ impl Record {
 
     /// Keeps a part if the whole is still a script; else as a comment that says why it is none.
     fn keep(&mut self, runner: &Runner, part: Part) {
-        let Part::Code { text, .. } = &part else {
+        let Part::Code { text, gave_value } = &part else {
             self.parts.push(part);
             return;
         };
+        let gave_value = *gave_value;
         let before = self.parts.clone();
         // A script may define a function only once: what called the one before goes on to call that, under another name.
         for (name, count, _) in runner.functions_in(text) {
@@ -99,8 +96,7 @@ impl Record {
         }
         let text = text.clone();
         // What an entry has in `it` is what the one before has given: there it becomes a variable.
-        let own = ["|it|", "|it,", "let it ", "(it)", "(it,"].iter().any(|declared| text.contains(declared));
-        let named = own || !runner.mentions(&text, "it") || self.name_last_value(runner);
+        let named = !runner.uses(&text, "it") || self.name_last_value(runner);
         self.parts.push(part);
         let wrong = match named {
             true => self.wrong(runner),
@@ -110,7 +106,8 @@ impl Record {
         };
         let Some(wrong) = wrong else { return };
         self.parts = before;
-        self.parts.push(Part::Comment { text, why: format!("works at the prompt only: {wrong}") });
+        let why = format!("works at the prompt only: {wrong}");
+        self.parts.push(Part::Comment { text, why, failed: false, gave_value });
     }
 
     /// A function that is defined anew: the old one keeps its callers, under a name of its own; without any it goes.
@@ -148,11 +145,13 @@ impl Record {
 
     /// The last entry that gave a value gets it as the variable `it`; false where there is none, or it cannot.
     fn name_last_value(&mut self, runner: &Runner) -> bool {
-        let giver = self.parts.iter_mut().rev().find_map(|part| match part {
-            Part::Code { text, gave_value: true } => Some(text),
-            _ => None,
-        });
-        let Some(giver) = giver else { return false };
+        let gave = |part: &&mut Part| {
+            let (Part::Code { gave_value, .. } | Part::Comment { gave_value, .. }) = part;
+            *gave_value
+        };
+        let Some(Part::Code { text: giver, .. }) = self.parts.iter_mut().rev().find(gave) else {
+            return false;
+        };
         if giver.starts_with("let it = ") {
             return true;
         }
@@ -188,7 +187,7 @@ impl Record {
                         false => ";\n",
                     });
                 }
-                Part::Comment { text, why } => {
+                Part::Comment { text, why, .. } => {
                     out.push('\n');
                     why.lines().for_each(|line| out.push_str(&format!("// {line}\n")));
                     text.lines().for_each(|line| out.push_str(&format!("//     {line}\n")));
@@ -209,12 +208,27 @@ impl Record {
 
     /// What has been recorded so far.
     pub(super) fn summary(&self) -> String {
-        let code = self.parts.iter().filter(|part| matches!(part, Part::Code { .. })).count();
-        let entries = if code == 1 { "1 entry".to_owned() } else { format!("{code} entries") };
-        let failed = match self.failed {
-            0 => String::new(),
-            failed => format!(", {failed} that failed as comments"),
+        // The first definition of a function that nobody had called is gone.
+        let is_code = |part: &&Part| matches!(part, Part::Code { text, .. } if !text.trim().is_empty());
+        let comments = |of: bool| {
+            let is_one = |part: &&Part| matches!(part, Part::Comment { failed, .. } if *failed == of);
+            self.parts.iter().filter(is_one).count()
         };
-        format!("{entries} recorded in {}{failed}", self.path.display())
+        let entries = match self.parts.iter().filter(is_code).count() {
+            1 => "1 entry".to_owned(),
+            code => format!("{code} entries"),
+        };
+        let mut notes = Vec::new();
+        if let failed @ 1.. = comments(true) {
+            notes.push(format!("{failed} that failed"));
+        }
+        if let other @ 1.. = comments(false) {
+            notes.push(format!("{other} other"));
+        }
+        let mut out = format!("{entries} recorded in {}", self.path.display());
+        if !notes.is_empty() {
+            out.push_str(&format!("; as comments: {}", notes.join(", ")));
+        }
+        out
     }
 }

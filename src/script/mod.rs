@@ -24,6 +24,7 @@ mod show;
 mod sizes;
 mod tables;
 mod tokens;
+mod unbound;
 
 pub use complete::{Candidate, Completion, Live, Named, World};
 pub(crate) use help::wrap;

@@ -26,7 +26,14 @@ pub(super) fn refine(look: &Look<'_>, diagnosis: &mut Diagnosis) {
             let Some(name) = quoted(&fault.message).next().map(ToOwned::to_owned) else { return };
             let free = |name: &str| look.index.entries.iter().any(|e| e.name == name && e.object.is_none());
             if free(&name) {
-                fault.hint = Some(format!("`{name}` is a function: write `{name}()`"));
+                let here = tokens.iter().position(|token| token.start == at);
+                let in_help = here.filter(|here| *here >= 2).is_some_and(|here| {
+                    tokens[here - 1].is("(") && tokens[here - 2].word() == Some("help")
+                });
+                fault.hint = Some(match in_help {
+                    true => format!("write `help(\"{name}\")`"),
+                    false => format!("`{name}` is a function: write `{name}()`"),
+                });
                 return;
             }
             let declared = tokens.windows(2).filter(|pair| {
@@ -178,6 +185,7 @@ mod tests {
             ("let domains = 1; domians", "domians", means("domains")),
             ("dmeo.name", "dmeo", means("demo")),
             ("let x = hosts;", "hosts", "`hosts` is a function: write `hosts()`".into()),
+            ("let x = help(hosts);", "hosts", "write `help(\"hosts\")`".into()),
             ("demo.domian(\"x\")", "domian", "did you mean `domain` or `domains`?".into()),
             ("demo.domain(\n  \"tset\")", "\"tset\"", means("test")),
             ("demo.pool(\"default-pol\")", "\"default-pol\"", means("default-pool")),

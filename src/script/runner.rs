@@ -13,7 +13,7 @@ use super::help::{self, Index, Kind};
 use super::ink::{self, Callable, Ink};
 use super::modules::{Modules, Texts};
 use super::tokens::Token;
-use super::{check, definitions, diagnose, engine, incomplete, line, refine, show, tokens};
+use super::{check, definitions, diagnose, engine, incomplete, line, refine, show, tokens, unbound};
 use crate::model::{Data, Diagnosis};
 use crate::ops::{Host, Session};
 
@@ -240,6 +240,11 @@ impl Runner {
     /// Whether a text uses a name, as a variable or a function.
     pub fn mentions(&self, text: &str, name: &str) -> bool {
         self.tokens(text).iter().any(|token| token.word() == Some(name))
+    }
+
+    /// Whether a text uses a name where it has not declared that itself.
+    pub fn uses(&self, text: &str, name: &str) -> bool {
+        unbound::uses(&self.tokens(text), name)
     }
 
     /// The text, in which what was called `name` is called `new`.

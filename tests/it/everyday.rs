@@ -258,3 +258,15 @@ fn a_narrow_view_of_several_hosts_says_which_guest_is_where() {
     prompt.types("q").shows("kvmsh> ");
     prompt.line("exit").ends_with(0);
 }
+
+#[test]
+fn help_takes_the_bare_name_of_a_function() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 40, 80, &[("KVMSH_PAGER", "cat")]);
+    assert!(printed(&mut prompt, "help(human)").contains("human(bytes"));
+    assert!(printed(&mut prompt, "help(domain.migrate)").contains("domain.migrate(target"));
+    // What is in a variable is explained as what it is.
+    prompt.line("let human = host(\"lab\");");
+    assert!(printed(&mut prompt, "help(human)").contains("A KVM host."));
+    prompt.line("exit").ends_with(0);
+}

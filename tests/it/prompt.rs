@@ -244,7 +244,7 @@ fn a_recording_is_a_script_that_passes_the_check_and_runs() {
     ] {
         prompt.line(line).shows(shown);
     }
-    prompt.line(":record stop").shows("2 that failed as comments");
+    prompt.line(":record stop").shows("as comments: 2 that failed, 1 other");
     prompt.line(":record out.rhai").shows("there is such a file already");
     prompt.line("exit").ends_with(0);
 
@@ -277,6 +277,10 @@ fn a_recording_gives_what_the_prompt_gave() {
         ("fn f(x) { x + 2 }", "kvmsh> "),
         ("print(`then ${f(2)}`)", "then 4"),
         ("[1, 2].map(|it| it + 1).len()", "\n2"),
+        ("#{a: 7}", "a: 7"),
+        ("print(it.a)", "7"),
+        ("print(to_json(it))", "{\"a\":7}"),
+        ("print(it)", "7"),
         (":plan on", "only listed"),
         ("host(\"lab\").domain(\"test\").destroy()", "would destroy"),
         (":plan off", "are made"),
@@ -291,7 +295,7 @@ fn a_recording_gives_what_the_prompt_gave() {
     assert!(script.contains("//     it + 98"), "{script}");
     let output = command(home.path(), &["out.rhai"]).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(printed, "it is 10010\nfirst 3\nthen 4\npart 7\n", "{script}");
+    assert_eq!(printed, "it is 10010\nfirst 3\nthen 4\n7\n{\"a\":7}\n#{\"a\": 7}\npart 7\n", "{script}");
 }
 
 #[test]
