@@ -17,6 +17,8 @@ pub enum Data {
     Measured(Value, Units),
     /// Rows with columns in an order that a type or the script has chosen.
     Table(Table),
+    /// One object: a table of one row, which people read from top to bottom.
+    Object(Table),
     /// Trees of things that hang on things.
     Outline(Vec<Branch>),
 }
@@ -34,7 +36,7 @@ pub fn step_into(path: &mut String, step: &str) {
 /// Rows and columns.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Table {
-    /// The columns, the most useful first: narrow terminals drop the last.
+    /// The columns, as a rule the most useful first: narrow terminals drop the last.
     pub columns: Vec<Column>,
     /// Each row has as many cells as there are columns.
     pub rows: Vec<Vec<Cell>>,
@@ -45,6 +47,8 @@ pub struct Table {
 pub struct Column {
     /// The key in JSON, YAML and CSV; also the heading.
     pub key: String,
+    /// How dispensable it is: narrow terminals drop the column with the highest number first.
+    pub rank: usize,
 }
 
 /// One value in a table. Numbers stand to the right.
@@ -84,7 +88,18 @@ pub enum Tone {
 impl Table {
     /// An empty table with these columns.
     pub fn with_columns<S: Into<String>>(keys: impl IntoIterator<Item = S>) -> Self {
-        Self { columns: keys.into_iter().map(|key| Column { key: key.into() }).collect(), rows: Vec::new() }
+        let column = |(rank, key): (usize, S)| Column { key: key.into(), rank };
+        Self { columns: keys.into_iter().enumerate().map(column).collect(), rows: Vec::new() }
+    }
+
+    /// The same; these columns stay longest where there is no room for all.
+    #[must_use]
+    pub fn with_last_kept(mut self, keys: &[&str]) -> Self {
+        let count = self.columns.len();
+        for (at, column) in self.columns.iter_mut().enumerate() {
+            column.rank = keys.iter().position(|key| *key == column.key).unwrap_or(count + at);
+        }
+        self
     }
 }
 

@@ -68,9 +68,11 @@ mod tests {
         assert_eq!(call("quit").as_deref(), Some("exit()"));
         assert_eq!(call("help").as_deref(), Some("help()"));
         assert_eq!(call("help domain.migrate").as_deref(), Some("help(\"domain.migrate\")"));
-        for (asked, call_is) in
-            [("help(host)", "host"), (" help( domain.migrate );", "domain.migrate"), ("help(ev::run)", "ev::run")]
-        {
+        for (asked, call_is) in [
+            ("help(host)", "host"),
+            (" help( domain.migrate );", "domain.migrate"),
+            ("help(ev::run)", "ev::run"),
+        ] {
             assert_eq!(call(asked), Some(format!("help(\"{call_is}\")")), "{asked}");
         }
         for other in ["help(d)", "help(d.state)", "help(42)", "help(host())", "help(true)", "help()"] {

@@ -40,11 +40,8 @@ impl Record {
                 _ => fault.because(error.to_string()),
             }
         })?;
-        let record = Self {
-            path: path.to_owned(),
-            prologue: prologue.map(ToOwned::to_owned),
-            parts: Vec::new(),
-        };
+        let record =
+            Self { path: path.to_owned(), prologue: prologue.map(ToOwned::to_owned), parts: Vec::new() };
         record.write()?;
         Ok(record)
     }

@@ -167,7 +167,10 @@ impl Shell {
                 }
             }
             Command::Quit => return Ok(Next::Leave(0)),
-            Command::Local(line) => local(&line, self.session.cancel())?,
+            Command::Local(line) => {
+                local(&line, self.session.cancel())?;
+                ui::term::fresh_line(term);
+            }
         }
         Ok(Next::Line)
     }

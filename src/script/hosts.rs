@@ -9,8 +9,11 @@ use super::tables::{all, number, text};
 use crate::model::{Cell, Class, Fault, Table, Tone};
 use crate::ops::Host;
 
-const COLUMNS: [&str; 9] =
-    ["name", "state", "running", "guests", "cpus", "memory", "available", "libvirt", "hypervisor"];
+const COLUMNS: [&str; 10] =
+    ["name", "state", "running", "guests", "cpus", "memory", "available", "libvirt", "hypervisor", "why"];
+
+/// Where there is room for few.
+const KEPT: &[&str] = &["name", "state", "running", "available", "why", "guests", "memory", "cpus"];
 
 type Answer = Result<Vec<Cell>, Fault>;
 
@@ -28,6 +31,7 @@ fn ask(host: &Host) -> Answer {
         Cell::Bytes(memory.available),
         text(versions.libvirt),
         text(format!("{} {}", versions.driver, versions.hypervisor)),
+        Cell::Nothing,
     ])
 }
 
@@ -39,6 +43,13 @@ pub(super) fn table(hosts: &[Host]) -> Table {
         asked.into_iter().map(|asked| Some(asked.join().unwrap_or_else(gone))).collect()
     });
     rows(hosts, answers)
+}
+
+/// A list is short: why a host is down is told where one alone is shown, and by `:hosts`.
+pub(super) fn without_why(mut table: Table) -> Table {
+    table.columns.truncate(COLUMNS.len() - 1);
+    table.rows.iter_mut().for_each(|row| row.truncate(COLUMNS.len() - 1));
+    table
 }
 
 /// The same, of an array of hosts, without those that have not answered in time; they are asked to the end, so that
@@ -65,20 +76,27 @@ pub(super) fn within(items: &[Dynamic], patience: Duration) -> Option<Table> {
 }
 
 fn rows(hosts: &[Host], answers: Vec<Option<Answer>>) -> Table {
-    let mut table = Table::with_columns(COLUMNS);
+    let mut table = Table::with_columns(COLUMNS).with_last_kept(KEPT);
     let row = |(host, answer): (&Host, Option<Answer>)| {
-        let state = match answer {
+        let (state, why) = match answer {
             Some(Ok(cells)) => return cells,
-            None => Cell::State("no answer".into(), Tone::Warn),
-            Some(Err(fault)) => match fault.class {
-                // Who was not let finish has not seen whether it is down.
-                Class::Interrupted => Cell::State("interrupted".into(), Tone::Warn),
-                Class::TimedOut => Cell::State("timed out".into(), Tone::Warn),
-                _ => Cell::State("down".into(), Tone::Bad),
-            },
+            None => {
+                let why = "it has not answered yet; ask again in a while".to_owned();
+                (Cell::State("no answer".into(), Tone::Warn), why)
+            }
+            Some(Err(fault)) => {
+                let state = match fault.class {
+                    // Who was not let finish has not seen whether it is down.
+                    Class::Interrupted => Cell::State("interrupted".into(), Tone::Warn),
+                    Class::TimedOut => Cell::State("timed out".into(), Tone::Warn),
+                    _ => Cell::State("down".into(), Tone::Bad),
+                };
+                (state, fault.to_string())
+            }
         };
         let mut row = vec![text(host.name()), state];
-        row.resize(COLUMNS.len(), Cell::Nothing);
+        row.resize(COLUMNS.len() - 1, Cell::Nothing);
+        row.push(text(why));
         row
     };
     table.rows = hosts.iter().zip(answers).map(row).collect();

@@ -27,9 +27,9 @@ pub(super) fn refine(look: &Look<'_>, diagnosis: &mut Diagnosis) {
             let free = |name: &str| look.index.entries.iter().any(|e| e.name == name && e.object.is_none());
             if free(&name) {
                 let here = tokens.iter().position(|token| token.start == at);
-                let in_help = here.filter(|here| *here >= 2).is_some_and(|here| {
-                    tokens[here - 1].is("(") && tokens[here - 2].word() == Some("help")
-                });
+                let in_help = here
+                    .filter(|here| *here >= 2)
+                    .is_some_and(|here| tokens[here - 1].is("(") && tokens[here - 2].word() == Some("help"));
                 fault.hint = Some(match in_help {
                     true => format!("write `help(\"{name}\")`"),
                     false => format!("`{name}` is a function: write `{name}()`"),

@@ -7,9 +7,10 @@ use serde_json::Value as Json;
 
 use super::error::ScriptFault;
 use super::tables::{objects, table};
-use super::{sizes, tables};
+use super::{hosts, sizes, tables};
 use crate::libvirt::Value;
-use crate::model::{Branch, Cell, Data, Disk, Fault, JobStats, MigrateReport, Nic, Table};
+use crate::model::{Branch, Cell, Data, Disk, Fault, JobStats, MigrateReport, Nic, Table, Units};
+use crate::ops::Host;
 
 /// What is printed for a value.
 pub(super) fn data(value: &Dynamic) -> Data {
@@ -30,11 +31,8 @@ pub(super) fn data(value: &Dynamic) -> Data {
     {
         return Data::Table(table);
     }
-    if let Some(table) = objects(std::slice::from_ref(value)) {
-        return match table.rows.first() {
-            Some(row) => Data::Table(upright(&table, row)),
-            None => Data::Nothing,
-        };
+    if let Some(table) = object(value) {
+        return Data::Object(table);
     }
     let units = sizes::units(value);
     match units.is_empty() {
@@ -46,15 +44,27 @@ pub(super) fn data(value: &Dynamic) -> Data {
 /// How long a table of hosts at the prompt waits for those that do not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is printed for a value at the prompt: as [`data`], but no host keeps the others waiting.
+/// What is printed for a value at the prompt: as [`data`], but no host keeps the others waiting, and a number that is an
+/// amount of memory or storage has its unit beside it.
 pub(super) fn data_at_prompt(value: &Dynamic) -> Data {
-    let hosts = |items: &[Dynamic]| tables::hosts_within(items, PATIENCE);
-    if let Some(table) = value.read_lock::<Array>().and_then(|array| hosts(&array)) {
-        return Data::Table(table);
+    let within = |items: &[Dynamic]| tables::hosts_within(items, PATIENCE);
+    if let Some(table) = value.read_lock::<Array>().and_then(|array| within(&array)) {
+        return Data::Table(hosts::without_why(table));
     }
-    match hosts(std::slice::from_ref(value)) {
-        Some(table) => table.rows.first().map_or(Data::Nothing, |row| Data::Table(upright(&table, row))),
+    if let Some(table) = within(std::slice::from_ref(value)) {
+        return Data::Object(table);
+    }
+    match sizes::unit(value) {
+        Some(unit) => Data::Measured(json(value), Units::from([(String::new(), unit)])),
         None => data(value),
+    }
+}
+
+/// One object as a table of one row.
+fn object(value: &Dynamic) -> Option<Table> {
+    match value.read_lock::<Host>() {
+        Some(host) => Some(hosts::table(std::slice::from_ref(&host))),
+        None => objects(std::slice::from_ref(value)).filter(|table| !table.rows.is_empty()),
     }
 }
 
@@ -65,18 +75,6 @@ fn trees(value: &Dynamic) -> Option<Vec<Branch>> {
     }
     let array = value.read_lock::<Array>().filter(|array| !array.is_empty())?;
     array.iter().map(|item| item.read_lock::<Branch>().map(|tree| tree.clone())).collect()
-}
-
-/// One row as a table of two columns.
-fn upright(table: &Table, row: &[Cell]) -> Table {
-    let mut turned = Table::with_columns(["property", "value"]);
-    turned.rows = table
-        .columns
-        .iter()
-        .zip(row)
-        .map(|(column, cell)| vec![Cell::Text(column.key.clone()), cell.clone()])
-        .collect();
-    turned
 }
 
 /// A value for programs.
@@ -111,7 +109,7 @@ pub(super) fn json(value: &Dynamic) -> Json {
     if let Some(blob) = value.read_lock::<Blob>() {
         return String::from_utf8_lossy(&blob).into();
     }
-    if let Some(table) = objects(std::slice::from_ref(value)) {
+    if let Some(table) = object(value) {
         return match rows_json(&table) {
             Json::Array(mut rows) if rows.len() == 1 => rows.remove(0),
             other => other,

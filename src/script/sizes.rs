@@ -6,6 +6,9 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::model::{Bytes, Units};
 
+/// What a function returns that returns a number of bytes with its unit.
+pub(super) type Size = Dynamic;
+
 /// How many bytes a number counts by.
 const UNITS: [u64; 2] = [1, 1024];
 

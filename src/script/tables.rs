@@ -9,7 +9,7 @@ use super::error::ScriptFault;
 pub(super) use super::hosts::within as hosts_within;
 use super::show::json;
 use super::{hosts, sizes};
-use crate::model::{Bytes, Cell, DomainRow, Table, Tone};
+use crate::model::{Bytes, Cell, Class, DomainRow, Table, Tone};
 use crate::ops::migrate::Move;
 use crate::ops::{Cpu, Domain, Host, Network, Pool, Volume};
 
@@ -31,7 +31,7 @@ pub(super) fn all<T: Clone + Send + Sync + 'static>(items: &[Dynamic]) -> Option
 
 pub(super) fn objects(items: &[Dynamic]) -> Option<Table> {
     if let Some(hosts) = all::<Host>(items) {
-        return Some(hosts::table(&hosts));
+        return Some(hosts::without_why(hosts::table(&hosts)));
     }
     if let Some(domains) = all::<Domain>(items) {
         return Some(domain_table(&domains));
@@ -69,20 +69,21 @@ pub(super) fn number(value: u64) -> Cell {
 /// One round trip per host, not one per domain.
 fn domain_table(domains: &[Domain]) -> Table {
     let mut table = Table::with_columns(["name", "state", "memory", "vcpus", "host"]);
-    let mut known: HashMap<String, HashMap<String, DomainRow>> = HashMap::new();
+    // Of a host that does not answer nothing is known.
+    let mut known: HashMap<String, Result<HashMap<String, DomainRow>, Class>> = HashMap::new();
     for domain in domains {
         known.entry(domain.host().name().to_owned()).or_insert_with(|| {
-            let rows = domain.host().domain_rows().unwrap_or_default();
-            rows.into_iter().map(|row| (row.name.clone(), row)).collect()
+            let rows = domain.host().domain_rows().map_err(|fault| fault.class)?;
+            Ok(rows.into_iter().map(|row| (row.name.clone(), row)).collect())
         });
     }
+    let several = known.len() > 1;
     table.rows = domains
         .iter()
         .map(|domain| {
-            let row = known.get(domain.host().name()).and_then(|rows| rows.get(domain.name()));
-            let state = row.map_or(Cell::State("gone".into(), Tone::Bad), |row| {
-                Cell::State(row.state.word().into(), row.state.tone())
-            });
+            let rows = known.get(domain.host().name());
+            let row = rows.and_then(|rows| rows.as_ref().ok()?.get(domain.name()));
+            let state = state(row, rows.and_then(|rows| rows.as_ref().err()));
             vec![
                 text(domain.name()),
                 state,
@@ -92,12 +93,24 @@ fn domain_table(domains: &[Domain]) -> Table {
             ]
         })
         .collect();
-    table
+    if several { table.with_last_kept(&["name", "state", "host", "memory", "vcpus"]) } else { table }
+}
+
+/// A guest's state; `silent`: what kept its host from saying it.
+fn state(row: Option<&DomainRow>, silent: Option<&Class>) -> Cell {
+    let (word, tone) = match (row, silent) {
+        (Some(row), _) => (row.state.word(), row.state.tone()),
+        (None, Some(Class::Connect | Class::TimedOut)) => ("unreachable", Tone::Warn),
+        (None, Some(_)) => ("unknown", Tone::Warn),
+        (None, None) => ("gone", Tone::Bad),
+    };
+    Cell::State(word.into(), tone)
 }
 
 fn pool_table(pools: &[Pool]) -> Table {
     let mut table =
-        Table::with_columns(["name", "state", "type", "capacity", "available", "autostart", "path", "host"]);
+        Table::with_columns(["name", "state", "type", "capacity", "available", "autostart", "path", "host"])
+            .with_last_kept(&["name", "state", "available", "capacity", "host", "type", "path", "autostart"]);
     table.rows = pools
         .iter()
         .map(|pool| {
@@ -232,8 +245,9 @@ fn fault_table(faults: &[ScriptFault]) -> Table {
 
 /// Maps become rows; the columns are all keys, in the order in which they first appear.
 /// Columns that stand first, in this order: a narrow terminal shows no others.
-const FIRST: &[&str] =
-    &["name", "host", "domain", "guest", "target", "device", "kind", "type", "state", "up"];
+const FIRST: &[&str] = &[
+    "name", "host", "domain", "guest", "target", "device", "kind", "type", "state", "up", "source", "format",
+];
 
 fn maps(items: &[Dynamic]) -> Option<Table> {
     let maps = all::<Map>(items)?;
@@ -273,5 +287,31 @@ fn cell(value: &Dynamic) -> Cell {
     match json(value) {
         Json::String(text) => Cell::Text(text),
         other => Cell::Tree(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_gone_only_where_its_host_says_so() {
+        let word = |silent: Option<Class>| match state(None, silent.as_ref()) {
+            Cell::State(word, _) => word,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(word(None), "gone");
+        assert_eq!(word(Some(Class::Connect)), "unreachable");
+        assert_eq!(word(Some(Class::Failed)), "unknown");
+    }
+
+    #[test]
+    fn where_there_is_little_room_the_columns_that_tell_guests_and_disks_apart_are_first() {
+        let disk =
+            [("cache", ""), ("device", "disk"), ("format", "qcow2"), ("source", "/x"), ("target", "vda")];
+        let disk: Map = disk.iter().map(|(key, text)| ((*key).into(), (*text).into())).collect();
+        let table = maps(&[disk.into()]).unwrap();
+        let keys: Vec<&str> = table.columns.iter().map(|column| column.key.as_str()).collect();
+        assert_eq!(keys, ["target", "device", "source", "format", "cache"]);
     }
 }

@@ -93,6 +93,7 @@ pub fn to_json(data: &Data) -> Value {
         Data::Text(text) => Value::from(text.as_str()),
         Data::Tree(value) | Data::Measured(value, _) => value.clone(),
         Data::Table(table) => table.rows.iter().map(|row| record(table, row)).collect(),
+        Data::Object(table) => table.rows.first().map_or(Value::Null, |row| record(table, row)),
         Data::Outline(trees) => match trees.as_slice() {
             [one] => one.to_json(),
             trees => trees.iter().map(crate::model::Branch::to_json).collect(),
@@ -112,6 +113,7 @@ fn people(data: &Data, term: &Term) -> String {
         Data::Tree(value) => tree::render(value, term),
         Data::Measured(value, units) => tree::measured(value, units, term),
         Data::Table(table) => table::render(table, term),
+        Data::Object(table) => table::upright(table, term),
         Data::Outline(trees) => outline::render(trees, term),
     }
 }
@@ -120,12 +122,16 @@ fn csv(data: &Data) -> Result<String, Fault> {
     let from_tree;
     let table = match data {
         Data::Nothing => return Ok(String::new()),
-        Data::Table(table) => table,
+        Data::Table(table) | Data::Object(table) => table,
         Data::Tree(value) | Data::Measured(value, _) => {
-            from_tree = tree::as_table(value).ok_or_else(no_table)?;
+            from_tree = tree::as_table(value).or_else(|| tree::as_column(value)).ok_or_else(no_table)?;
             &from_tree
         }
-        Data::Text(_) | Data::Outline(_) => return Err(no_table()),
+        Data::Text(text) => {
+            from_tree = tree::as_column(&Value::from(text.as_str())).ok_or_else(no_table)?;
+            &from_tree
+        }
+        Data::Outline(_) => return Err(no_table()),
     };
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut write = || -> Result<(), csv::Error> {
@@ -159,7 +165,7 @@ fn at_terminal(text: String, term: &Term) -> String {
 fn no_table() -> Fault {
     Fault::new("no_table", "this result is no table, so it cannot be written as CSV")
         .class(Class::Usage)
-        .hint("use --output json or yaml, or hand table(…) an array of maps with the same keys")
+        .hint("JSON and YAML can hold it; table(rows) makes a table of an array of maps")
 }
 
 fn broken(format: &str, cause: &dyn ToString) -> Fault {
@@ -227,10 +233,42 @@ mod tests {
     fn csv_of_a_tree_is_a_table_or_a_clear_error() {
         let rows = Data::Tree(json!([{"a": 1, "b": true}]));
         assert_eq!(render(&rows, Format::Csv, &Term::plain()).unwrap(), "a,b\n1,true\n");
-        for other in [Data::Tree(json!({"a": 1})), Data::Text("x".into())] {
-            assert_eq!(render(&other, Format::Csv, &Term::plain()).unwrap_err().code, "no_table");
+        for other in [json!({"a": {"b": 1}}), json!([[1], 2]), json!([{"a": 1}, {"b": 1}])] {
+            let fault = render(&Data::Tree(other), Format::Csv, &Term::plain()).unwrap_err();
+            assert_eq!(fault.code, "no_table");
         }
         assert_eq!(render(&Data::Nothing, Format::Csv, &Term::plain()).unwrap(), "");
+    }
+
+    #[test]
+    fn csv_of_plain_values_is_one_column_and_of_a_map_one_row() {
+        let csv = |data: Data| render(&data, Format::Csv, &Term::plain()).unwrap();
+        assert_eq!(csv(Data::Tree(json!(42))), "value\n42\n");
+        assert_eq!(csv(Data::Text("a, b".into())), "value\n\"a, b\"\n");
+        assert_eq!(csv(Data::Tree(json!(["a", 1.5, null]))), "value\na\n1.5\n\"\"\n");
+        assert_eq!(csv(Data::Tree(json!([]))), "");
+        assert_eq!(csv(Data::Tree(json!({"a": 1, "b": "x"}))), "a,b\n1,x\n");
+    }
+
+    #[test]
+    fn one_object_is_one_object_for_programs_and_stands_upright_for_people() {
+        let Data::Table(mut table) = guests() else { panic!() };
+        table.rows.truncate(1);
+        table.columns.push(crate::model::Column { key: "title".into(), rank: 3 });
+        let data = Data::Object(table);
+        let text = |format| render(&data, format, &Term::plain()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&text(Format::Json)).unwrap(),
+            json!({"name": "we\"b, 1", "state": "running", "memory": 1024, "title": null})
+        );
+        assert!(text(Format::Yaml).starts_with("name: "), "{}", text(Format::Yaml));
+        assert_eq!(text(Format::Csv), "name,state,memory,title\n\"we\"\"b, 1\",running,1024,\n");
+        assert_snapshot!(text(Format::Table), @r#"
+        property  value
+        name      we"b, 1
+        state     running
+        memory    1 KiB
+        "#);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Rows and columns as a person reads them.
 //!
 //! At a terminal a table never grows wider than the window: long text is cut
-//! with `…` first, then the last columns go, and a line below names them.
+//! with `…` first, then columns go, empty ones and then the most dispensable, and a line below names them.
 //! Anywhere else nothing is cut.
 
 use std::borrow::Cow;
@@ -43,12 +43,19 @@ pub fn render(table: &Table, term: &Term) -> String {
                 .all(|row| matches!(row.get(at), None | Some(Cell::Text(_) | Cell::Tree(_) | Cell::Nothing)))
         })
         .collect();
-    let widths = fit(&natural, &soft, term.width.unwrap_or(usize::MAX));
+    // How gladly each is missed: what is empty tells nothing.
+    let ranks: Vec<(bool, usize)> = (0..count)
+        .map(|at| (!rows.is_empty() && rows.iter().all(|row| row[at].is_empty()), table.columns[at].rank))
+        .collect();
+    let kept = fit(&natural, &soft, &ranks, term.width.unwrap_or(usize::MAX));
 
     let ellipsis = if term.unicode { "…" } else { "..." };
-    let mut out = layout(table, &heads, &rows, &widths, term, ellipsis);
-    if widths.len() < count {
-        let missing: Vec<&str> = heads[widths.len()..].iter().map(AsRef::as_ref).collect();
+    let mut out = layout(table, &heads, &rows, &kept, term, ellipsis);
+    if kept.len() < count {
+        let missing: Vec<&str> = (0..count)
+            .filter(|at| kept.iter().all(|(kept, _)| kept != at))
+            .map(|at| heads[at].as_ref())
+            .collect();
         let plural = if missing.len() == 1 { "" } else { "s" };
         let note = format!("{ellipsis} {} more column{plural}: {}", missing.len(), missing.join(", "));
         out.push_str(&cut(&note, term.width.unwrap_or(usize::MAX), ellipsis));
@@ -57,11 +64,51 @@ pub fn render(table: &Table, term: &Term) -> String {
     out
 }
 
+/// The first row from top to bottom, without what is empty. What is too wide goes on below.
+pub fn upright(table: &Table, term: &Term) -> String {
+    let mut turned = Table::with_columns(["property", "value"]);
+    let row = table.rows.first().map(Vec::as_slice).unwrap_or_default();
+    let names = table.columns.iter().map(|column| visible::line(&column.key).width());
+    let beside = names.chain(["property".len()]).max().unwrap_or(0) + GAP;
+    let room = term.width.map_or(usize::MAX, |width| width.saturating_sub(beside).max(LEAST));
+    for (column, cell) in table.columns.iter().zip(row) {
+        let name = Cell::Text(column.key.clone());
+        match cell {
+            Cell::Nothing => {}
+            Cell::Text(text) => {
+                let lines = broken(text, room);
+                let names = std::iter::once(name).chain(std::iter::repeat(Cell::Nothing));
+                turned.rows.extend(names.zip(lines).map(|(name, line)| vec![name, Cell::Text(line)]));
+            }
+            cell => turned.rows.push(vec![name, cell.clone()]),
+        }
+    }
+    render(&turned, term)
+}
+
+/// A text in lines of at most `room` columns, broken between words.
+fn broken(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last().map(|line| line.width()).unwrap_or_default();
+        match lines.last_mut() {
+            Some(line) if last == 0 || last + 1 + word.width() <= room => {
+                if last > 0 {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 fn layout(
     table: &Table,
     heads: &[Cow<'_, str>],
     rows: &[Vec<String>],
-    widths: &[usize],
+    kept: &[(usize, usize)],
     term: &Term,
     ellipsis: &str,
 ) -> String {
@@ -78,13 +125,13 @@ fn layout(
         }
     }
     grid.load_style(style).set_content_arrangement(ContentArrangement::Disabled);
-    grid.set_header(widths.iter().enumerate().map(|(at, &width)| {
+    grid.set_header(kept.iter().map(|&(at, width)| {
         let head = comfy_table::Cell::new_owned(cut(&heads[at], width, ellipsis));
         let head = head.set_alignment(alignment(table, at));
         if term.stdout.colour { head.add_attribute(Attribute::Bold) } else { head }
     }));
     for (row, cells) in rows.iter().zip(&table.rows) {
-        grid.add_row(widths.iter().enumerate().map(|(at, &width)| {
+        grid.add_row(kept.iter().map(|&(at, width)| {
             let cell = comfy_table::Cell::new_owned(cut(&row[at], width, ellipsis));
             let cell = cell.set_alignment(alignment(table, at));
             match cells.get(at) {
@@ -93,7 +140,7 @@ fn layout(
             }
         }));
     }
-    let last = widths.len().saturating_sub(1);
+    let last = kept.len().saturating_sub(1);
     for (at, column) in grid.column_iter_mut().enumerate() {
         column.set_padding((0, if at == last { 0 } else { 2 }));
     }
@@ -105,40 +152,40 @@ fn layout(
     out
 }
 
-/// How wide each column that is kept becomes.
-fn fit(natural: &[usize], soft: &[bool], room: usize) -> Vec<usize> {
-    let total = |widths: &[usize]| {
-        widths.iter().fold(0usize, |sum, width| sum.saturating_add(*width)) + GAP * (widths.len() - 1)
+/// The columns that are kept, and how wide each becomes.
+fn fit(natural: &[usize], soft: &[bool], ranks: &[(bool, usize)], room: usize) -> Vec<(usize, usize)> {
+    let least = |at: usize| if soft[at] { natural[at].min(LEAST) } else { natural[at] };
+    let total = |widths: &mut dyn Iterator<Item = usize>| {
+        let (sum, count) = widths.fold((0_usize, 0), |(sum, n), width| (sum.saturating_add(width), n + 1));
+        sum.saturating_add(GAP * (count - 1))
     };
-    for keep in (1..=natural.len()).rev() {
-        let mut widths = natural[..keep].to_vec();
-        let least: Vec<usize> =
-            (0..keep).map(|at| if soft[at] { natural[at].min(LEAST) } else { natural[at] }).collect();
-        if keep > 1 && total(&least) > room {
-            continue;
-        }
-        // Take from the widest text first, so that short ones stay whole.
-        while total(&widths) > room {
-            let excess = total(&widths) - room;
-            let widest = (0..keep).filter(|&at| widths[at] > least[at]).max_by_key(|&at| widths[at]);
-            match widest {
-                Some(at) => {
-                    let next = (0..keep).filter(|&o| o != at && soft[o]).map(|o| widths[o]);
-                    let next = next.filter(|&width| width < widths[at]).max().unwrap_or(0);
-                    let floor = least[at].max(next);
-                    let step = if floor < widths[at] { (widths[at] - floor).min(excess) } else { 1 };
-                    widths[at] -= step;
-                }
-                None => {
-                    // Only one column is left and the window is narrower still.
-                    widths[0] = room;
-                    break;
-                }
-            }
-        }
-        return widths;
+    let mut kept: Vec<usize> = (0..natural.len()).collect();
+    while kept.len() > 1 && total(&mut kept.iter().map(|at| least(*at))) > room {
+        let worst = kept.iter().enumerate().max_by_key(|(_, at)| ranks[**at]).map(|(place, _)| place);
+        kept.remove(worst.unwrap_or(0));
     }
-    Vec::new()
+    let mut fitted: Vec<(usize, usize)> = kept.iter().map(|at| (*at, natural[*at])).collect();
+    // Take from the widest text first, so that short ones stay whole.
+    loop {
+        let all = total(&mut fitted.iter().map(|(_, width)| *width));
+        if all <= room {
+            return fitted;
+        }
+        let widest =
+            (0..fitted.len()).filter(|n| fitted[*n].1 > least(fitted[*n].0)).max_by_key(|n| fitted[*n].1);
+        let Some(widest) = widest else {
+            // Only one column is left and the window is narrower still.
+            if let Some(first) = fitted.first_mut() {
+                first.1 = room;
+            }
+            return fitted;
+        };
+        let (at, width) = fitted[widest];
+        let next = fitted.iter().filter(|(other, _)| *other != at && soft[*other]).map(|(_, width)| *width);
+        let floor = least(at).max(next.filter(|next| *next < width).max().unwrap_or(0));
+        let step = if floor < width { (width - floor).min(all - room) } else { 1 };
+        fitted[widest].1 -= step;
+    }
 }
 
 /// At most `width` columns of `text`, the last of them `…` when something is missing.
@@ -279,6 +326,51 @@ mod tests {
         日本         paused    21 GiB  12.25
         evil\x1b[2J  crashed      0 B      0
         … 1 more column: title
+        ");
+    }
+
+    #[test]
+    fn empty_columns_go_first_and_then_the_most_dispensable() {
+        let mut table = Table::with_columns(["name", "title", "size", "owner", "host"]);
+        for name in ["web", "db"] {
+            let row = [name, "", "a size that is long", "an owner that is", "h2-a"];
+            table.rows.push(row.map(|text| Cell::Text(text.into())).into());
+        }
+        let heads = |table: &Table, width| {
+            let text = render(table, &at(width));
+            text.lines()
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(heads(&table, 80), ["name", "title", "size", "owner", "host"]);
+        assert_eq!(heads(&table, 48), ["name", "size", "owner", "host"]);
+        assert_eq!(heads(&table, 40), ["name", "size", "owner"]);
+        let table = table.with_last_kept(&["name", "host"]);
+        assert_eq!(heads(&table, 40), ["name", "size", "host"]);
+        assert_eq!(heads(&table, 12), ["name", "host"]);
+        assert!(render(&table, &at(20)).contains("3 more columns"));
+    }
+
+    #[test]
+    fn one_object_stands_upright_and_what_is_long_goes_on_below() {
+        let mut table = Table::with_columns(["name", "state", "running", "why"]);
+        let why = "cannot connect to it: Connection refused";
+        table.rows.push(vec![
+            Cell::Text("dead".into()),
+            Cell::State("down".into(), Tone::Bad),
+            Cell::Nothing,
+            Cell::Text(why.into()),
+        ]);
+        assert_snapshot!(upright(&table, &at(34)), @r"
+        property  value
+        ───────────────────────────────
+        name      dead
+        state     down
+        why       cannot connect to it:
+                  Connection refused
         ");
     }
 

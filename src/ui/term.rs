@@ -91,6 +91,22 @@ impl Term {
     }
 }
 
+/// What was printed last may not have ended its line: then that gets a mark at its end, and what comes begins below.
+///
+/// Nobody can be asked where the cursor is without taking from what is typed ahead. So, as zsh and fish do: a mark, and
+/// spaces up to the width of the terminal, which go on in the next line unless the cursor was at the beginning of one.
+pub fn fresh_line(term: &Term) {
+    use std::io::Write;
+    if !term.live || !term.stdout.tty {
+        return;
+    }
+    let mark = if term.unicode { "⏎" } else { "%" };
+    let spaces = stderr_columns().saturating_sub(1);
+    let mut err = std::io::stderr().lock();
+    // Where stderr is gone there is nobody to see it.
+    let _ = write!(err, "{mark}{:spaces$}\r\x1b[K", "").and_then(|()| err.flush());
+}
+
 /// Columns and rows of stderr now; 80 and 24 where nobody knows.
 pub fn stderr_size() -> (usize, usize) {
     let size = terminal_size::terminal_size_of(std::io::stderr());

@@ -58,6 +58,19 @@ pub(super) fn as_table(value: &Value) -> Option<Table> {
     Some(table)
 }
 
+/// A map of plain values is a table of one row, a plain value or an array of such a table of one column.
+pub(super) fn as_column(value: &Value) -> Option<Table> {
+    if let Value::Object(map) = value {
+        let mut table = Table::with_columns(map.keys());
+        table.rows.push(map.values().map(cell).collect::<Option<_>>()?);
+        return Some(table);
+    }
+    let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let mut table = Table::with_columns(if items.is_empty() { None } else { Some("value") });
+    table.rows = items.iter().map(|item| cell(item).map(|cell| vec![cell])).collect::<Option<_>>()?;
+    Some(table)
+}
+
 fn cell(value: &Value) -> Option<Cell> {
     Some(match value {
         Value::Null => Cell::Nothing,
@@ -117,7 +130,11 @@ fn block(value: &Value, place: &Place<'_>, out: &mut String) {
                 }
             }
         }
-        plain => push(out, depth, &scalar(plain)),
+        // A number by itself: the person may want to go on with it as it is.
+        plain => match place.size(plain).filter(|_| depth == 0 && place.path.is_empty()) {
+            Some(size) => push(out, depth, &format!("{size} ({})", scalar(plain))),
+            None => push(out, depth, &scalar(plain)),
+        },
     }
 }
 

@@ -171,7 +171,7 @@ fn a_silent_host_does_not_keep_the_table_of_hosts_waiting() {
     }
     let text = printed(&mut prompt, "hosts");
     assert!(text.contains("lab ") && text.contains(" up ") && text.contains("no answer"), "{text}");
-    prompt.control('d').ends_with(0);
+    prompt.line("exit").ends_with(0);
 }
 
 #[test]
@@ -268,5 +268,51 @@ fn help_takes_the_bare_name_of_a_function() {
     // What is in a variable is explained as what it is.
     prompt.line("let human = host(\"lab\");");
     assert!(printed(&mut prompt, "help(human)").contains("A KVM host."));
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
+fn a_command_that_does_not_end_its_line_keeps_it() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 24, 80, &[]);
+    let text = prompt.line("!printf un''ended").shows("unended");
+    assert!(!text.contains("unended"));
+    // The mark, and as many columns as make the prompt begin below.
+    let rest = prompt.shows("kvmsh> ");
+    assert!(rest.contains(&format!("{}\r", " ".repeat(79))), "{rest:?}");
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
+fn one_object_is_one_object_for_programs_and_numbers_have_units_for_people() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 24, 80, &[]);
+    assert!(
+        printed(&mut prompt, "host(\"lab\").pool(\"default-pool\").capacity")
+            .contains("100 GiB (107374182400)")
+    );
+    assert!(printed(&mut prompt, "host(\"lab\").memory.total").contains("3 GiB (3221225472)"));
+    prompt.line(":format json");
+    let text = printed(&mut prompt, "host(\"lab\").domain(\"test\")");
+    assert!(text.contains("\"name\": \"test\"") && !text.contains("property"), "{text}");
+    assert!(
+        printed(&mut prompt, "host(\"lab\").pool(\"default-pool\").capacity").contains("\n107374182400\r")
+    );
+    prompt.line(":format csv");
+    let text = printed(&mut prompt, "[\"x\", \"y\"]");
+    assert!(text.contains("value\r\nx\r\ny\r\n"), "{text}");
+    prompt.line("exit").ends_with(0);
+    let output =
+        command(home.path(), &["-c", "host(\"lab\").pool(\"default-pool\").capacity"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "107374182400\n");
+}
+
+#[test]
+fn a_host_that_is_down_says_why() {
+    let home = home();
+    inventory(&home, "[hosts.dead]\naddress = \"127.0.0.1\"\nport = 1\n");
+    let mut prompt = at_terminal(&home, 24, 80, &[]);
+    let text = printed(&mut prompt, "host(\"dead\")");
+    assert!(text.contains("down") && text.contains("why ") && !text.contains("running"), "{text}");
     prompt.line("exit").ends_with(0);
 }

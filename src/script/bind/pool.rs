@@ -5,7 +5,8 @@ use rhai::plugin::*;
 
 use super::super::error::Outcome;
 use super::super::options::size;
-use super::{ArrayOf, array, at, int};
+use super::super::sizes::{self, Size};
+use super::{ArrayOf, array, at};
 use crate::ops::{Host, Pool as OpsPool, Volume as OpsVolume};
 
 #[export_module(manifest)]
@@ -52,24 +53,24 @@ pub(super) mod functions {
     ///
     /// Example: `host("test:///default").pool("default-pool").capacity`
     #[rhai_fn(get = "capacity", return_raw, pure)]
-    pub fn pool_capacity(pool: &mut Pool) -> Outcome<i64> {
-        Ok(int(pool.info()?.capacity.0))
+    pub fn pool_capacity(pool: &mut Pool) -> Outcome<Size> {
+        Ok(sizes::bytes(pool.info()?.capacity))
     }
 
     /// Bytes used.
     ///
     /// Example: `host("test:///default").pool("default-pool").allocation`
     #[rhai_fn(get = "allocation", return_raw, pure)]
-    pub fn pool_allocation(pool: &mut Pool) -> Outcome<i64> {
-        Ok(int(pool.info()?.allocation.0))
+    pub fn pool_allocation(pool: &mut Pool) -> Outcome<Size> {
+        Ok(sizes::bytes(pool.info()?.allocation))
     }
 
     /// Bytes free.
     ///
     /// Example: `host("test:///default").pool("default-pool").available`
     #[rhai_fn(get = "available", return_raw, pure)]
-    pub fn available(pool: &mut Pool) -> Outcome<i64> {
-        Ok(int(pool.info()?.available.0))
+    pub fn available(pool: &mut Pool) -> Outcome<Size> {
+        Ok(sizes::bytes(pool.info()?.available))
     }
 
     /// Its kind: `dir`, `netfs`, `logical`, ….
@@ -240,16 +241,16 @@ pub(super) mod functions {
     ///
     /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").capacity } catch (e) { e.code }`
     #[rhai_fn(get = "capacity", return_raw, pure)]
-    pub fn volume_capacity(volume: &mut Volume) -> Outcome<i64> {
-        Ok(int(volume.info()?.capacity.0))
+    pub fn volume_capacity(volume: &mut Volume) -> Outcome<Size> {
+        Ok(sizes::bytes(volume.info()?.capacity))
     }
 
     /// The space it takes, in bytes.
     ///
     /// Example: `try { host("test:///default").pool("default-pool").volume("disk.qcow2").allocation } catch (e) { e.code }`
     #[rhai_fn(get = "allocation", return_raw, pure)]
-    pub fn volume_allocation(volume: &mut Volume) -> Outcome<i64> {
-        Ok(int(volume.info()?.allocation.0))
+    pub fn volume_allocation(volume: &mut Volume) -> Outcome<Size> {
+        Ok(sizes::bytes(volume.info()?.allocation))
     }
 
     /// The XML.

@@ -165,7 +165,7 @@ pub(in super::super) fn type_word(rust: &str) -> String {
     }
     match rust.rsplit("::").next().unwrap_or(rust) {
         "()" => "nothing".into(),
-        "i64" | "INT" | "f64" | "FLOAT" | "usize" => "number".into(),
+        "i64" | "INT" | "f64" | "FLOAT" | "usize" | "Size" => "number".into(),
         "&str" | "str" | "String" | "ImmutableString" => "string".into(),
         "Array" | "Vec<Dynamic>" => "array".into(),
         "Map" => "map".into(),
