@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use rhai::{Engine, NativeCallContext};
 
 pub use choice::Choice;
-pub(super) use choice::of_items;
+pub(super) use choice::{of_items, of_option};
 pub use entry::{Entry, Kind, Origin};
 pub(super) use entry::{returns, type_word};
 pub(super) use page::set_width;

@@ -48,6 +48,10 @@ pub(super) enum Quoted {
     Topic,
     /// The value of an option.
     Option(Call, String),
+    /// A Host: no text, but `host("…")`.
+    HostValue,
+    /// One of these words.
+    Words(Vec<String>),
     /// A state that a property may have.
     State(Known, String),
 }
@@ -112,7 +116,7 @@ impl Typed<'_> {
         if !self.tokens[open].is("#{") {
             return None;
         }
-        let call = self.call_at(open)?;
+        let call = self.call_at(open).or_else(|| self.call_around(open))?;
         let mut keys = Vec::new();
         for token in open + 1..at {
             if self.enclosing(token).is_some_and(|(outer, _)| outer == open)
@@ -178,7 +182,15 @@ impl Typed<'_> {
         let parameter = |entry: &&super::super::help::Entry| {
             entry.parameters.get(call.argument).map(|(name, _)| name.clone())
         };
+        if let Some(words) = meant.iter().find_map(|entry| words(entry, call.argument)) {
+            return Some(Quoted::Words(words));
+        }
         meant.iter().filter_map(parameter).find_map(|parameter| match (object, parameter.as_str()) {
+            // What is written in Rhai has methods of it called.
+            (None, "host" | "source" | "server" | "node" | "from" | "target") if call.module.is_some() => {
+                Some(Quoted::HostValue)
+            }
+            (None, "hosts" | "nodes") if call.module.is_some() => Some(Quoted::HostValue),
             (_, "target" | "targets" | "hosts") => Some(Quoted::Host { patterns: false }),
             (Some("Host"), "path" | "remote") => Some(Quoted::File(host())),
             (_, "local") => Some(Quoted::File(None)),
@@ -187,6 +199,20 @@ impl Typed<'_> {
             _ => None,
         })
     }
+}
+
+/// The words that documentation names for a parameter: `` `level`: `"info"`, `"warn"` or `"error"` ``.
+fn words(entry: &super::super::help::Entry, argument: usize) -> Option<Vec<String>> {
+    let (name, _) = entry.parameters.get(argument)?;
+    let told = entry.doc.split("\n\n").find_map(|part| part.trim().strip_prefix(&format!("`{name}`: ")))?;
+    let told = told.split([';', '.']).next().unwrap_or_default();
+    if !told.starts_with("`\"") {
+        return None;
+    }
+    let words = told.split('`').skip(1).step_by(2);
+    let words: Vec<String> =
+        words.filter_map(|word| Some(word.strip_prefix('"')?.strip_suffix('"')?.to_owned())).collect();
+    (words.len() > 1).then_some(words)
 }
 
 const fn last_opens(kind: &Kind) -> bool {

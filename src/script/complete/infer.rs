@@ -21,6 +21,8 @@ pub(super) struct Call {
     pub(super) argument: usize,
     /// Whether it stands in an array that is the argument.
     pub(super) in_list: bool,
+    /// The option whose own map, or array of maps, is being typed: `disks` in `create(#{disks: [#{`.
+    pub(super) within: Option<String>,
     /// The token of its opening parenthesis.
     pub(super) open: usize,
 }
@@ -114,7 +116,19 @@ impl Typed<'_> {
             .filter(|at| self.is(*at, "::"))
             .and_then(|at| self.word(at.checked_sub(1)?))
             .map(ToOwned::to_owned);
-        Some(Call { name, receiver, module, argument, in_list: false, open })
+        Some(Call { name, receiver, module, argument, in_list: false, within: None, open })
+    }
+
+    /// The call in whose options the map at `open` is the value of one, by itself or in an array.
+    pub(super) fn call_around(&self, open: usize) -> Option<Call> {
+        let (outer, _) = self.enclosing(open)?;
+        let (value, map) =
+            if self.is(outer, "[") { (outer, self.enclosing(outer)?.0) } else { (open, outer) };
+        if !self.is(map, "#{") || !self.is(value.checked_sub(1)?, ":") {
+            return None;
+        }
+        let key = self.word(value.checked_sub(2)?)?.to_owned();
+        Some(Call { within: Some(key), ..self.call_at(map)? })
     }
 
     /// Whether the bracket at `open` is an index, and no array.
@@ -269,7 +283,7 @@ impl Typed<'_> {
     }
 
     fn call(&self, name: String, receiver: Option<Known>, module: Option<String>, open: usize) -> Call {
-        Call { name, receiver, module, argument: 0, in_list: false, open }
+        Call { name, receiver, module, argument: 0, in_list: false, within: None, open }
     }
 
     fn map(&self, open: usize, close: usize, depth: usize) -> Shape {
@@ -358,9 +372,16 @@ impl Typed<'_> {
                     return self.chain(before + 2, at, depth + 1).0;
                 }
                 Some(Kind::Keyword("for")) => return self.chain(before + 2, at, depth + 1).0.item(),
-                Some(Kind::Sign("|")) => {
-                    if let Some(known) = self.parameter(before - 1, depth) {
-                        return known;
+                Some(Kind::Keyword("catch")) => return Known::of(Shape::object("Error")),
+                Some(Kind::Sign("(")) if self.is_keyword(before.checked_sub(2), "catch") => {
+                    return Known::of(Shape::object("Error"));
+                }
+                Some(Kind::Sign("|")) if self.begins_closure(before - 1) => {
+                    return self.parameter(before - 1, 0, depth).unwrap_or_default();
+                }
+                Some(Kind::Sign(",")) => {
+                    if let Some((bar, place)) = self.bar_before(before) {
+                        return self.parameter(bar, place, depth).unwrap_or_default();
                     }
                 }
                 _ => {}
@@ -370,12 +391,46 @@ impl Typed<'_> {
         found.map(|(_, _, value)| Known::value(self.look.engine, value)).unwrap_or_default()
     }
 
-    /// The first parameter of a closure: an item of the array that the function works on.
-    fn parameter(&self, bar: usize, depth: usize) -> Option<Known> {
+    fn is_keyword(&self, at: Option<usize>, word: &str) -> bool {
+        let token = at.and_then(|at| self.tokens.get(at));
+        token.is_some_and(|token| matches!(token.kind, Kind::Keyword(one) if one == word))
+    }
+
+    /// Whether a bar is the first of a closure, and no operator.
+    fn begins_closure(&self, bar: usize) -> bool {
+        let before = bar.checked_sub(1).and_then(|at| self.tokens.get(at));
+        before.is_none_or(|token| {
+            token.word().is_none()
+                && !token.is(")")
+                && !token.is("]")
+                && !matches!(token.kind, Kind::Text(_) | Kind::Value)
+        })
+    }
+
+    /// The bar that begins the closure whose further parameter is at `at`, and which that is.
+    fn bar_before(&self, at: usize) -> Option<(usize, usize)> {
+        let (mut first, mut place) = (at, 0);
+        while first >= 2 && self.is(first - 1, ",") && self.word(first - 2).is_some() {
+            (first, place) = (first - 2, place + 1);
+        }
+        let bar = first.checked_sub(1)?;
+        (self.is(bar, "|") && self.begins_closure(bar)).then_some((bar, place))
+    }
+
+    /// A parameter of a closure: an item of the array that the function works on, if that is what it is given there.
+    fn parameter(&self, bar: usize, place: usize, depth: usize) -> Option<Known> {
         if depth > 8 {
             return None;
         }
         let call = self.call_at(bar)?;
+        let items: &[usize] = match call.name.as_str() {
+            "sort" => &[0, 1],
+            "reduce" | "reduce_rev" => &[1],
+            _ => &[0],
+        };
+        if !items.contains(&place) {
+            return None;
+        }
         let of = match call.receiver {
             Some(receiver) => receiver,
             None => self.chain(call.open + 1, bar, depth + 1).0,

@@ -1,11 +1,11 @@
 //! What fits where the cursor is, in the order in which it is offered.
 
-use super::super::help::{Entry, Kind as Form, Origin, of_items};
+use super::super::help::{Entry, Kind as Form, Origin, of_items, of_option};
 use super::super::tokens::Kind;
 use super::cursor::{Quoted, Spot, What};
 use super::infer::Call;
 use super::shape::{Known, Shape};
-use super::{Candidate, Completion, Named, Typed, World};
+use super::{Candidate, Completion, Live, Named, Typed, World};
 
 /// More than this nobody reads.
 const MOST: usize = 2000;
@@ -27,14 +27,29 @@ pub(super) fn offer(typed: &Typed<'_>, spot: &Spot, after: Option<char>, world: 
         What::Name => list.names(),
         What::Key(call, taken) => list.keys(call, taken),
         What::Value(call, key) => {
-            let values = list.values(call, key, true);
+            let mut values = list.values(call, key, true);
+            if values.is_empty() {
+                let named = list.named(call, key);
+                values =
+                    named.iter().map(|one| candidate(&in_quotes(&one.name), &one.name, &one.note)).collect();
+            }
             if values.is_empty() { list.names() } else { list.ranked(values) }
+        }
+        What::Argument(Quoted::HostValue) => {
+            let (_, mut found) = list.quoted(&Quoted::HostValue);
+            found.extend(list.names());
+            found
         }
         What::Argument(quoted) => {
             let (_, mut found) = list.quoted(quoted);
             found.retain(|one| one.text.contains('"'));
             found.iter_mut().for_each(|one| one.text.insert(0, '"'));
             if found.is_empty() { list.names() } else { found }
+        }
+        What::Text(Quoted::HostValue) => {
+            // The quote goes as well.
+            start -= 1;
+            list.quoted(&Quoted::HostValue).1
         }
         What::Text(quoted) => {
             let (skip, candidates) = list.quoted(quoted);
@@ -57,6 +72,10 @@ struct Offer<'a> {
 impl Offer<'_> {
     fn members(&self, known: &Known) -> Vec<Candidate> {
         let index = self.typed.look.index;
+        // All members of all objects help nobody.
+        if known.shape == Shape::Any && self.written.is_empty() {
+            return Vec::new();
+        }
         let mut found = Vec::new();
         if let Shape::Map(keys) = &known.shape {
             let key = |(key, shape): (&String, &Shape)| match is_word(key) {
@@ -197,6 +216,9 @@ impl Offer<'_> {
     }
 
     fn options(&self, call: &Call) -> Vec<super::super::help::Choice> {
+        if let Some(option) = &call.within {
+            return of_option(&call.name, option);
+        }
         if call.in_list {
             return of_items(&call.name);
         }
@@ -217,6 +239,20 @@ impl Offer<'_> {
             false => self.closed(&Named::new(word, ""), false),
         };
         option.words.iter().map(quoted).collect()
+    }
+
+    /// What the value of an option is the name of.
+    fn named(&self, call: &Call, key: &str) -> Vec<Named> {
+        let live = |what: Live| {
+            let host = call.receiver.as_ref().and_then(|known| known.host.as_deref());
+            self.world.live(host, &what)
+        };
+        match key {
+            "host" | "to" | "target" | "hosts" | "on" => self.world.hosts(),
+            "pool" => live(Live::Pools),
+            "network" | "nics" => live(Live::Networks),
+            _ => Vec::new(),
+        }
     }
 
     /// Candidates in quotes, and how many bytes of what was typed they leave alone.
@@ -264,12 +300,15 @@ impl Offer<'_> {
             }
             Quoted::Option(call, key) => {
                 let values = self.values(call, key, false);
-                if values.is_empty() && matches!(key.as_str(), "host" | "to" | "target" | "hosts") {
-                    all(self.world.hosts(), false)
-                } else {
-                    self.ranked(values)
-                }
+                if values.is_empty() { all(self.named(call, key), false) } else { self.ranked(values) }
             }
+            Quoted::HostValue => {
+                let hosts = self.world.hosts();
+                let call =
+                    |one: &Named| candidate(&format!("host({})", in_quotes(&one.name)), &one.name, &one.note);
+                self.ranked(hosts.iter().map(call).collect())
+            }
+            Quoted::Words(words) => all(words.iter().map(|word| Named::new(word, "")).collect(), false),
             Quoted::State(known, name) => all(self.states(known, name), false),
         };
         (0, candidates)
@@ -373,6 +412,11 @@ fn short(entry: &Entry) -> String {
 fn is_word(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A name with its quotes.
+fn in_quotes(name: &str) -> String {
+    format!("\"{}\"", escaped(name))
 }
 
 /// A name as it stands between double quotes.

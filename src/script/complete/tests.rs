@@ -130,6 +130,44 @@ fn names_stand_in_quotes() {
 }
 
 #[test]
+fn hosts_words_and_maps_within_maps_are_known() {
+    let runner = runner();
+    offers(&runner, "d.clone_to(\"x\", #{on: \"h2-b", &["h2-b\""]);
+    offers(&runner, "d.clone_to(\"x\", #{on: ", &["\"h2-a\"", "\"h2-b\"", "\"q\\\"t\\`\""]);
+    // A module's function wants the object, not its name.
+    offers(&runner, "ev::run(\"h2-b", &["host(\"h2-b\")"]);
+    let found = runner.complete("ev::run(\"h2-b", 13, &Lab);
+    assert_eq!(found.start, "ev::run(".len());
+    let offered = texts(&runner, "ev::run(");
+    assert_eq!(offered[0], "host(\"h2-a\")");
+    assert!(offered.contains(&"demo".to_owned()), "{offered:?}");
+    offers(&runner, "log(\"", &["info\"", "warn\"", "error\""]);
+    offers(&runner, "log(\"warn\", \"", &[]);
+    offers(&runner, "demo.create(#{disks: [#{im", &["image: "]);
+    offers(&runner, "demo.create(#{name: \"x\", nics: [#{br", &["bridge: "]);
+    offers(&runner, "demo.create(#{pool: \"", &["test:///default:Pools\""]);
+    offers(&runner, "demo.define_pool(#{auth: #{", &["user: ", "secret: "]);
+    offers(&runner, "demo.define_pool(#{auth: #{user: \"x\"}, na", &["name: "]);
+    offers(&runner, "demo.define_network(#{", &["name: ", "bridge: "]);
+}
+
+#[test]
+fn what_nobody_knows_is_offered_nothing_and_errors_are_known() {
+    let runner = runner();
+    let error = texts(&runner, "try { d.start() } catch (e) { e.");
+    for member in ["code", "message", "hint"] {
+        assert!(error.iter().any(|text| text == member), "{error:?}");
+    }
+    assert!(!error.iter().any(|text| text.starts_with("migrate")), "{error:?}");
+    for unknown in ["nobody_knows.", "thing().map(|x| x.", "m.list.map(|a, b| b.", "|x| x."] {
+        offers(&runner, unknown, &[]);
+    }
+    for domain in ["ds.map(|x| x.mig", "ds.sort(|a, b| b.mig", "ds.reduce(|sum, x| x.mig"] {
+        offers(&runner, domain, &["migrate("]);
+    }
+}
+
+#[test]
 fn options_have_keys_and_values() {
     let runner = runner();
     offers(&runner, "d.migrate(\"h2-b\", #{po", &["post_copy: "]);

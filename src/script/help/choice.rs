@@ -40,6 +40,15 @@ pub(in super::super) fn of_items(function: &str) -> Vec<Choice> {
     choices
 }
 
+/// What the map may have that is the value of an option, or that stands in the array that is: the disks of `create`.
+pub(in super::super) fn of_option(function: &str, option: &str) -> Vec<Choice> {
+    let of = |keys: &&&keys::Keys| {
+        keys.function == function
+            && (keys.object == option || option.strip_suffix('s').is_some_and(|one| one == keys.object))
+    };
+    keys::ALL.iter().find(of).map(|keys| table(keys)).unwrap_or_default()
+}
+
 fn takes_options(entry: &Entry) -> bool {
     let takes = |(name, kind): &(String, String)| {
         kind == "map" || name == "options" || name == "what" || name.ends_with("or_map") || kind.is_empty()
