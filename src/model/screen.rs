@@ -49,6 +49,10 @@ pub trait Screen: Send + Sync + Debug {
     /// # Errors
     /// `no_terminal` where nobody is there to type; `interrupted`; what the wire says.
     fn console(&self, name: &str, wire: &mut dyn Wire) -> Result<(), Fault>;
+    /// The fault of what needs a screen that is live, where this one is not.
+    fn absent(&self, what: &str) -> Fault {
+        NoScreen::fault(what)
+    }
     /// Writes a line of a stream of lines.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ impl Domain {
         let session = self.host().session();
         let screen = session.screen();
         if !screen.is_live() {
-            return Err(crate::model::NoScreen::fault("console"));
+            return Err(screen.absent("console"));
         }
         self.must_run("no console")?;
         let change = Change::new(self.host().name(), "domain", self.name(), "open console");

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use nu_ansi_term::{Color, Style};
 use rustyline::completion::{Completer, Pair};
@@ -19,6 +20,9 @@ use super::{bare, commands, outside};
 use crate::script::{Completion, Ink, Runner};
 use crate::ui::{term, visible};
 
+/// Two Enters in so short a time are no person's: a held key repeats every 30 ms.
+const AT_ONCE: Duration = Duration::from_millis(25);
+
 /// A hint from history begins after so many characters.
 const HINT_FROM: usize = 2;
 
@@ -28,17 +32,21 @@ pub(super) struct Assistant {
     world: World,
     colour: bool,
     cursor: Cell<Option<usize>>,
+    /// When Enter was pressed last.
+    entered: Cell<Option<Instant>>,
 }
 
 impl Assistant {
     pub(super) const fn new(runner: Rc<RefCell<Runner>>, world: World, colour: bool) -> Self {
-        Self { runner, world, colour, cursor: Cell::new(None) }
+        Self { runner, world, colour, cursor: Cell::new(None), entered: Cell::new(None) }
     }
 
     /// Whether Enter begins a new line; two empty ones end the entry anyway.
     pub(super) fn wants_more(&self, text: &str) -> bool {
+        // Nobody presses Enter so soon again: it is pasted, into a terminal that does not say so, and goes on.
+        let pasted = self.entered.replace(Some(Instant::now())).is_some_and(|last| last.elapsed() < AT_ONCE);
         let mut empty = text.rsplit('\n').take_while(|line| line.trim().is_empty());
-        let ended = text.contains('\n') && empty.nth(1).is_some();
+        let ended = text.contains('\n') && empty.nth(1).is_some() && !pasted;
         !ended && !commands::is_one(text) && self.runner.borrow().is_incomplete(text)
     }
 
@@ -59,6 +67,11 @@ impl Assistant {
             }
             None => runner.complete(line, at, &self.world),
         }
+    }
+
+    /// A hint that cannot be grey stands in brackets: nobody may take it for what they have typed.
+    fn apart(&self, hint: String) -> String {
+        if self.colour { hint } else { format!(" [{hint}]") }
     }
 
     /// What the rest of the call looks like: `name: string)`.
@@ -121,10 +134,10 @@ impl Hinter for Assistant {
         {
             let first = rest.split('\n').next().unwrap_or_default();
             let more = if rest.contains('\n') { " ..." } else { "" };
-            let shown = format!("{}{more}", visible::line(first));
+            let shown = self.apart(format!("{}{more}", visible::line(first)));
             return Some(Hint { shown, taken: Some(rest.to_owned()) });
         }
-        self.signature(line).map(|shown| Hint { shown, taken: None })
+        self.signature(line).map(|shown| Hint { shown: self.apart(shown), taken: None })
     }
 }
 
@@ -264,6 +277,38 @@ mod tests {
         });
         let runner = Rc::new(RefCell::new(Runner::interactive(&session)));
         Assistant::new(runner, World::new(&session), true)
+    }
+
+    #[test]
+    fn what_is_pasted_line_by_line_is_not_ended_by_two_empty_lines() {
+        let assistant = assistant();
+        let pause = || std::thread::sleep(2 * AT_ONCE);
+        for text in ["fn f() {", "fn f() {\n", "fn f() {\n\n"] {
+            assert!(assistant.wants_more(text), "{text:?}");
+        }
+        // A person who presses Enter thrice has enough of it.
+        pause();
+        assert!(assistant.wants_more("fn f() {"));
+        pause();
+        assert!(assistant.wants_more("fn f() {\n"));
+        pause();
+        assert!(!assistant.wants_more("fn f() {\n\n"));
+    }
+
+    #[test]
+    fn a_hint_without_colour_stands_in_brackets() {
+        let mut history = DefaultHistory::new();
+        rustyline::history::History::add(&mut history, "demo.domains()").unwrap();
+        let coloured = assistant();
+        let shown = |assistant: &Assistant, line: &str| {
+            let hint = assistant.hint(line, line.len(), &Context::new(&history)).unwrap();
+            (hint.shown, hint.taken)
+        };
+        let rest = Some("ains()".to_owned());
+        assert_eq!(shown(&coloured, "demo.dom"), ("ains()".into(), rest.clone()));
+        let plain = Assistant { colour: false, ..coloured };
+        assert_eq!(shown(&plain, "demo.dom"), (" [ains()]".into(), rest));
+        assert_eq!(shown(&plain, "host("), (" [name_or_uri: string)]".into(), None));
     }
 
     /// A text without its colours.

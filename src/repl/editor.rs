@@ -90,7 +90,7 @@ impl Editor {
         }
         if self.dumb {
             let more = |text: &str| self.lines.helper().is_some_and(|assistant| assistant.wants_more(text));
-            return plain::read(prompt, &self.cancel, &self.leave, more);
+            return plain::read(prompt, begun, &self.cancel, &self.leave, more);
         }
         let style = if prompt.contains('(') { Style::new().fg(Color::Yellow) } else { Style::new() };
         let styled = if self.colour { style.bold().paint(prompt).to_string() } else { prompt.to_owned() };

@@ -28,10 +28,15 @@ pub(super) fn show(value: &Data, format: Format, term: &Term, cancel: &Cancel) {
 /// Shows an error.
 pub(super) fn complain(diagnosis: &Diagnosis, term: &Term) {
     match diagnosis.fault.class {
-        // The terminal has written ^C where the cursor was.
-        Class::Interrupted if diagnosis.fault.object.is_none() => ui::say("\ninterrupted"),
+        Class::Interrupted if diagnosis.fault.object.is_none() => {
+            ui::term::fresh_line(term);
+            ui::say("interrupted");
+        }
         // What became of a guest that was on its way is worth knowing.
-        Class::Interrupted => ui::say(&format!("\n{}", diagnostic::render(diagnosis, term).trim_end())),
+        Class::Interrupted => {
+            ui::term::fresh_line(term);
+            ui::say(diagnostic::render(diagnosis, term).trim_end());
+        }
         _ => ui::say(diagnostic::render(diagnosis, term).trim_end()),
     }
 }

@@ -50,7 +50,8 @@ fn known(hosts: &[Host]) -> String {
     let names: Vec<&str> = hosts.iter().take(3).map(Host::name).collect();
     let more = if hosts.len() > names.len() { ", ..." } else { "" };
     let count = if hosts.len() == 1 { "1 host".to_owned() } else { format!("{} hosts", hosts.len()) };
-    format!("{count}: {}{more}. Try hosts, host(\"{}\").domains(), help().", names.join(", "), names[0])
+    // No name of a host: the one that is first may be the one that is down.
+    format!("{count}: {}{more}. Try hosts, top, help.", names.join(", "))
 }
 
 impl Greeting {

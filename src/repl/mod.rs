@@ -61,6 +61,8 @@ pub fn run(session: &Session, term: &Term, setup: Setup) -> u8 {
         ui::say(&line);
     }
     let leave = Leave::watch();
+    // What a script prints while it is being stopped would stand behind the `^C`.
+    let _unseen = ui::term::Unseen::control_keys();
     let world = World::new(session);
     let mut editor = match Editor::new(runner.clone(), world.clone(), term, session, leave.clone()) {
         Ok(editor) => editor,

@@ -8,10 +8,17 @@ use super::editor::Read;
 use super::leave::Leave;
 use crate::model::Cancel;
 
-/// Reads lines until `more` is content with them.
-pub(super) fn read(prompt: &str, cancel: &Cancel, leave: &Leave, more: impl Fn(&str) -> bool) -> Read {
-    let mut entry = String::new();
-    let mut shown = prompt.to_owned();
+/// Reads lines until `more` is content with them. What has been begun cannot be changed here any more: it is shown, and
+/// Enter takes it, or what is typed goes on behind it.
+pub(super) fn read(
+    prompt: &str,
+    begun: &str,
+    cancel: &Cancel,
+    leave: &Leave,
+    more: impl Fn(&str) -> bool,
+) -> Read {
+    let mut entry = begun.to_owned();
+    let mut shown = format!("{prompt}{begun}");
     loop {
         eprint_flush(&shown);
         match line(cancel, leave) {

@@ -61,6 +61,8 @@ enum Question {
 struct Answer {
     names: Vec<Named>,
     at: Instant,
+    /// Something may have been made or taken away since: who needs it waits a little for a new one.
+    doubted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +133,10 @@ impl World {
     pub(super) fn doubt(&self) {
         let past = Instant::now().checked_sub(FRESH);
         let mut inside = self.inside();
-        inside.answers.values_mut().for_each(|answer| answer.at = past.unwrap_or(answer.at));
+        for answer in inside.answers.values_mut() {
+            answer.at = past.unwrap_or(answer.at);
+            answer.doubted = true;
+        }
     }
 
     /// The hosts that have a domain of this name, as far as is known.
@@ -205,10 +210,17 @@ impl World {
         if old && !resting && (state.is_some() || !greeting.contains(&question)) {
             self.ask(host, question);
         }
+        let is_up = matches!(state, Some((State::Up(..), _)));
         match known {
-            Some(answer) => answer.names,
-            None if matches!(state, Some((State::Up(..), _))) => self.wait(&key),
-            None => Vec::new(),
+            Some(answer) if !(answer.doubted && is_up) => answer.names,
+            // Once after each line: a host that does not answer any more is not waited for at each key.
+            _ if is_up => {
+                if let Some(answer) = self.inside().answers.get_mut(&key) {
+                    answer.doubted = false;
+                }
+                self.wait(&key)
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -340,6 +352,21 @@ mod tests {
         assert_eq!(world.hosts(), [Named::new("lab", "up  1/1")]);
         assert_eq!(world.patterns(), [Named::new("tag:lab", "")]);
         assert!(world.files(Some("lab"), "/").iter().any(|file| file.name == "etc/"));
+    }
+
+    #[test]
+    fn what_a_line_has_made_is_known_at_once() {
+        let world = world(&[("lab", Target::local("lab", "test:///default"))]);
+        world.greet(["lab"]);
+        settled(&world, "lab");
+        // As if what there is had been made since it was asked for.
+        let key = ("lab".to_owned(), Question::Live(Live::Networks));
+        let old = Answer { names: Vec::new(), at: Instant::now(), doubted: false };
+        world.inside().answers.insert(key.clone(), old);
+        assert_eq!(world.live(Some("lab"), &Live::Networks), []);
+        world.doubt();
+        assert_eq!(world.live(Some("lab"), &Live::Networks), [Named::new("default", "active")]);
+        assert!(!world.inside().answers[&key].doubted);
     }
 
     #[test]

@@ -145,9 +145,13 @@ fn parse_fault(kind: ParseErrorType) -> Fault {
         ParseErrorType::BadInput(LexError::UnexpectedInput(what)) => {
             Fault::new("syntax", format!("`{what}` has no meaning here"))
         }
+        ParseErrorType::BadInput(LexError::MalformedChar(_)) => {
+            Fault::new("syntax", "single quotes hold one character: a text stands in double quotes")
+                .hint("write \"text\", or `text` with ${...} in it")
+        }
         ParseErrorType::Reserved(word) => {
-            Fault::new("syntax", format!("`{word}` is a word that Rhai reserves"))
-                .hint("use another name; as a key of a map, write it in quotes")
+            Fault::new("syntax", format!("`{word}` cannot be a name: the language keeps it for itself"))
+                .hint(instead_of(word))
         }
         ParseErrorType::VariableUndefined(name) => {
             Fault::new("no_variable", format!("there is no variable `{name}`"))
@@ -162,6 +166,23 @@ fn parse_fault(kind: ParseErrorType) -> Fault {
         _ => Fault::new("syntax", lower_first(&kind.to_string())),
     };
     fault.class(Class::Failed)
+}
+
+/// What somebody wants who writes a reserved word, as other languages have it.
+fn instead_of(word: &str) -> &'static str {
+    match word {
+        "null" | "nil" | "none" | "undefined" | "void" => "no value is written `()`",
+        "var" | "static" | "shared" => "a variable is made with `let`, a constant with `const`",
+        "match" | "case" | "default" => "`switch value { 1 => ..., _ => ... }` chooses among values",
+        "use" | "include" | "require" | "module" | "package" => {
+            "`import \"std/evacuate\" as ev;` takes a module"
+        }
+        "async" | "await" | "spawn" | "thread" | "go" | "yield" | "sync" => {
+            "`par(items, |item| ...)` does several things at a time"
+        }
+        "each" | "foreach" | "then" => "`for item in items { ... }` goes through an array",
+        _ => "use another name; as a key of a map, write it in quotes",
+    }
 }
 
 /// `strat (Domain)` → a Domain has no function `strat`; did you mean `start`?

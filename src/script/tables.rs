@@ -246,7 +246,8 @@ fn fault_table(faults: &[ScriptFault]) -> Table {
 /// Maps become rows; the columns are all keys, in the order in which they first appear.
 /// Columns that stand first, in this order: a narrow terminal shows no others.
 const FIRST: &[&str] = &[
-    "name", "host", "domain", "guest", "target", "device", "kind", "type", "state", "up", "source", "format",
+    "name", "host", "domain", "guest", "target", "device", "kind", "type", "state", "up", "ok", "value",
+    "source", "format",
 ];
 
 fn maps(items: &[Dynamic]) -> Option<Table> {

@@ -125,7 +125,7 @@ fn shorten(text: &str) -> String {
     if line.chars().count() <= 120 {
         return line;
     }
-    line.chars().take(119).chain(std::iter::once('…')).collect()
+    line.chars().take(117).chain("...".chars()).collect()
 }
 
 /// One line for a POSIX shell that runs these words unchanged; `None` when one holds a NUL.

@@ -14,6 +14,10 @@ use crate::model::{Diagnosis, Place};
 
 /// The diagnosis as lines of text, each ended, for stderr.
 pub fn render(diagnosis: &Diagnosis, term: &Term) -> String {
+    term.legible(&rendered(diagnosis, term)).into_owned()
+}
+
+fn rendered(diagnosis: &Diagnosis, term: &Term) -> String {
     let colour = term.stderr.colour;
     // A longer line is cut around the token: where it wraps, the caret points nowhere.
     let columns = if term.stderr.tty { term::stderr_columns() } else { usize::from(u16::MAX) };

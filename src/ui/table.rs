@@ -25,11 +25,12 @@ pub fn render(table: &Table, term: &Term) -> String {
         return String::new();
     }
     let count = table.columns.len();
+    let shown = |cell: &Cell| term.legible(&text(cell)).into_owned();
     let heads: Vec<Cow<'_, str>> = table.columns.iter().map(|column| visible::line(&column.key)).collect();
     let rows: Vec<Vec<String>> = table
         .rows
         .iter()
-        .map(|row| (0..count).map(|at| row.get(at).map(text).unwrap_or_default()).collect())
+        .map(|row| (0..count).map(|at| row.get(at).map(&shown).unwrap_or_default()).collect())
         .collect();
     // comfy-table gives even an empty column one place.
     let natural: Vec<usize> = (0..count)

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use super::visible;
+
 /// What `--color` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Choice {
@@ -68,6 +70,11 @@ impl Term {
         )
     }
 
+    /// A text with signs that the locale can show.
+    pub fn legible<'t>(&self, text: &'t str) -> std::borrow::Cow<'t, str> {
+        if self.unicode { text.into() } else { visible::ascii(text) }
+    }
+
     /// No terminal anywhere: plain text, for tests and for files.
     pub const fn plain() -> Self {
         let stream = Stream { tty: false, colour: false };
@@ -87,6 +94,33 @@ impl Term {
             unicode: unicode(facts.env),
             live: facts.stderr && !dumb,
             interactive: facts.stdin && facts.stderr,
+        }
+    }
+}
+
+/// While it lives, the terminal does not write `^C` where a key was pressed.
+#[derive(Debug)]
+pub struct Unseen(Option<rustix::termios::Termios>);
+
+impl Unseen {
+    /// Where stdin is no terminal there is nothing to do.
+    pub fn control_keys() -> Self {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let before = tcgetattr(std::io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut now = before.clone();
+            now.local_modes.remove(LocalModes::ECHOCTL);
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &now);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ =
+                rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, before);
         }
     }
 }

@@ -133,6 +133,10 @@ fn block(value: &Value, place: &Place<'_>, out: &mut String) {
         // A number by itself: the person may want to go on with it as it is.
         plain => match place.size(plain).filter(|_| depth == 0 && place.path.is_empty()) {
             Some(size) => push(out, depth, &format!("{size} ({})", scalar(plain))),
+            // Alone it is shown to the last digit: it was asked for.
+            None if depth == 0 && plain.as_f64().is_some_and(|number| number.fract() != 0.0) => {
+                push(out, depth, &plain.to_string());
+            }
             None => push(out, depth, &scalar(plain)),
         },
     }

@@ -46,6 +46,31 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Signs that kvmsh itself writes, for a locale that has only ASCII; letters of names stay.
+pub(super) fn ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '…' => out.push_str("..."),
+            '→' => out.push_str("->"),
+            '×' => out.push('x'),
+            '–' | '—' | '─' => out.push('-'),
+            '│' | '├' => out.push('|'),
+            '└' => out.push('`'),
+            '‘' | '’' => out.push('\''),
+            '“' | '”' => out.push('"'),
+            '≥' => out.push_str(">="),
+            '≤' => out.push_str("<="),
+            'µ' => out.push('u'),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn escape(text: &str, fine: impl Fn(char) -> bool) -> Cow<'_, str> {
     if text.chars().all(&fine) {
         return Cow::Borrowed(text);
@@ -77,6 +102,11 @@ mod tests {
         assert_eq!(line("web\x1b[2J1\n\u{9b}m\u{202e}gnp"), r"web\x1b[2J1\n\x9bm\u{202e}gnp");
         assert_eq!(lines("a\tb\nc\r"), "a\tb\nc\\r");
         assert_eq!(line("büro-日本 🦀"), "büro-日本 🦀");
+    }
+
+    #[test]
+    fn signs_become_ascii_and_letters_stay() {
+        assert_eq!(ascii("1 × 2 → `a`, …\n└─ büro ≥ 3"), "1 x 2 -> `a`, ...\n`- büro >= 3");
     }
 
     #[test]

@@ -457,7 +457,7 @@ fn trailing_blanks(text: &str) -> usize {
 
 fn short(text: &str) -> String {
     if text.chars().count() > 60 {
-        text.chars().take(60).chain("…".chars()).collect()
+        text.chars().take(60).chain("...".chars()).collect()
     } else {
         text.to_owned()
     }

@@ -316,3 +316,149 @@ fn a_host_that_is_down_says_why() {
     assert!(text.contains("down") && text.contains("why ") && !text.contains("running"), "{text}");
     prompt.line("exit").ends_with(0);
 }
+
+#[test]
+fn small_slips_are_told_and_plain_values_shown_whole() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 24, 80, &[]);
+    for (line, told) in [
+        ("let a = 'text';", "a text stands in double quotes"),
+        ("let a = null;", "no value is written `()`"),
+        ("let match = 1;", "`match` cannot be a name"),
+        ("help(42)", "this is a value: number"),
+        ("1.0 / 3", "\n0.3333333333333333\r"),
+        ("try_par([1], |n| n)", "ok   value  error"),
+    ] {
+        let text = printed(&mut prompt, line);
+        assert!(text.contains(told), "{line}: {text}");
+    }
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
+fn what_is_cleaned_up_after_a_stop_has_a_line_of_its_own() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 24, 80, &[]);
+    prompt
+        .line("finally(|| { print(\"g\" + \"o\"); sleep(60) }, || print(\"clea\" + \"ned\"))")
+        .shows("\ngo");
+    std::thread::sleep(Duration::from_millis(100));
+    let text = prompt.control('c').shows("interrupted");
+    assert!(text.contains("\ncleaned\r") && !text.contains("^C"), "{text:?}");
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
+fn a_locale_without_utf8_gets_nothing_but_ascii() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 24, 80, &[("LC_ALL", "C"), ("KVMSH_PAGER", "cat")]);
+    for line in [
+        "hosts",
+        "host(\"lab\").domains()",
+        "host(\"lab\").topology()",
+        "[#{a: \"1 × 2\"}]",
+        "help",
+        "help(\"domain.migrate\")",
+        "help(Host)",
+        "help(\"std/nfs\")",
+        "host(\"lab\").pool(\"default-pol\")",
+        "bytes(\"x\")",
+        "!printf x",
+    ] {
+        let text = printed(&mut prompt, line);
+        // What is typed is painted as it is.
+        let mut own = text.lines().filter(|shown| !shown.contains("kvmsh> "));
+        let other = own.find(|shown| !shown.is_ascii());
+        assert_eq!(other, None, "{line}: {text}");
+    }
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
+fn at_forty_columns_nothing_is_wider() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 24, 40, &[("KVMSH_PAGER", "cat")]);
+    prompt.line(
+        "let disk = #{target: \"vda\", device: \"disk\", type: \"file\", cache: \"\", format: \"qcow2\"};",
+    );
+    prompt.line("disk.source = \"/var/lib/libvirt/images/x.qcow2\"; disk.read_only = true;");
+    for line in ["help(\"domain.migrate\")", "help(\"host.define_pool\")", "help(\"ev::run\")", "[disk]"] {
+        let text = printed(&mut prompt, line).replace('\r', "");
+        // The library takes each byte for a character.
+        let bytes: Vec<u8> = text.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // The line that is being typed is painted over and over; one word that is wider stands alone.
+        let mut own = text.lines().filter(|shown| !shown.contains("kvmsh> "));
+        let wide = own.find(|shown| shown.trim().contains(' ') && shown.trim_end().chars().count() > 40);
+        assert_eq!(wide, None, "{line}: {text}");
+        if line == "[disk]" {
+            assert!(text.contains("source") && text.contains("more column"), "{text}");
+        }
+    }
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
+fn wide_names_keep_their_columns() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 24, 80, &[]);
+    let xml =
+        "<domain type='test'><name>日本語</name><memory>1024</memory><os><type>hvm</type></os></domain>";
+    let text = printed(&mut prompt, &format!("host(\"lab\").define(\"{xml}\"); host(\"lab\").domains()"));
+    let bytes: Vec<u8> = text.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    // Each of the three takes two columns.
+    assert!(text.contains("\n日本語  shut off") && text.contains("\ntest    running"), "{text}");
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
+fn tab_changes_nothing_and_prints_nothing() {
+    let home = home();
+    let mut prompt = at_terminal(&home, 24, 80, &[]);
+    prompt.line("let ran = 0; fn loud() { print(\"lo\" + \"ud\"); 1 }");
+    prompt.line("let d = host(\"lab\").domain(\"test\");");
+    for typed in [
+        "loud().\t#",
+        "d.suspend().\t#",
+        "(|| { ran += 1; d })().\t#",
+        "[loud()].map(|x| x.\t#",
+        "d[loud()].na\t#",
+    ] {
+        let text = prompt.types(typed).shows("#");
+        assert!(!text.contains("loud\r\n"), "{typed}: {text}");
+        prompt.types(CLEAR);
+    }
+    assert!(printed(&mut prompt, "`${ran} ${d.state}`").contains("\n0 running\r"));
+    prompt.line("exit").ends_with(0);
+}
+
+#[test]
+fn tab_knows_targets_groups_and_tags() {
+    let home = home();
+    inventory(
+        &home,
+        "[hosts.lab]\naddress = \"localhost\"\nuri = \"test:///default\"\ntags = [\"rack7\"]\n\
+         [hosts.next]\naddress = \"localhost\"\nuri = \"test:///default\"\n[groups]\nboth = [\"lab\", \"next\"]\n",
+    );
+    let mut prompt = at_terminal(&home, 24, 80, &[]);
+    prompt.line("import \"std/evacuate\" as ev; let d = host(\"lab\").domain(\"test\");");
+    for (typed, whole) in [
+        ("d.migrate(\"ne\t", "d.migrate(\"next\""),
+        ("d.clone_to(\"copy\", #{on: \"ne\t", "#{on: \"next\""),
+        ("ev::run(\"ne\t", "ev::run(host(\"next\")"),
+        ("hosts(\"@bo\t", "hosts(\"@both\")"),
+        ("hosts(\"tag:ra\t", "hosts(\"tag:rack7\")"),
+        ("log(\"wa\t", "log(\"warn\""),
+    ] {
+        prompt.types(typed).shows(whole);
+        prompt.types(CLEAR);
+    }
+    // What the last line has made is there at the first Tab.
+    let xml =
+        "<domain type='test'><name>made-now</name><memory>1024</memory><os><type>hvm</type></os></domain>";
+    prompt.line(&format!("host(\"lab\").define(\"{xml}\").name")).shows("\nmade-now");
+    prompt.types("host(\"lab\").domain(\"ma\t").shows("domain(\"made-now\")");
+    prompt.types(CLEAR);
+    prompt.line("exit").ends_with(0);
+}

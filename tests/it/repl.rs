@@ -123,7 +123,13 @@ fn entries_go_on_until_they_are_complete() {
     prompt.line("fn twice(n) {").line("    n * 2").line("}").line("twice(21)").shows("42");
     prompt.types("\x1b[200~let a = [\n  40,\n  3,\n];\nprint(a[0] + a[1]);\x1b[201~\r").shows("\n43");
     // Two empty lines end what cannot be ended otherwise.
-    prompt.line("let b = [1,").line("").line("").shows("error[syntax]");
+    for line in ["let b = [1,", "", ""] {
+        // What comes faster is pasted, and may have empty lines.
+        std::thread::sleep(Duration::from_millis(100));
+        prompt.line(line);
+    }
+    prompt.shows("error[syntax]");
+    prompt.types("fn far(n) {\r\r\r    n * 2\r}\r").line("far(4)").shows("\n8");
     prompt.line("6 * 11").shows("66");
     prompt.line("exit").ends_with(0);
 }
@@ -235,13 +241,24 @@ fn sigterm_ends_it_and_gives_the_terminal_back() {
 fn a_dumb_terminal_gets_plain_lines() {
     let home = home();
     let mut command = command(home.path(), &[]);
-    command.env("TERM", "dumb");
+    fs::write(home.path().join("edit.sh"), "sed -i 's/40/41/' \"$1\"\n").unwrap();
+    let editor = format!("sh {}", home.path().join("edit.sh").display());
+    command.env("TERM", "dumb").env("VISUAL", editor).env("PATH", "/usr/bin:/bin");
     let mut prompt = Prompt::spawn(command);
     prompt.shows("kvmsh> ");
     prompt.types("fn f() {\n41 + 1\n}\n").types("f()\n").shows("42");
     prompt.control('c').shows("kvmsh> ");
     prompt.types("print(\"g\" + \"o\"); loop {}\n").shows("go");
     prompt.control('c').shows("interrupted");
-    prompt.types("[1,\n\n\n").shows("error[syntax]");
+    for line in ["[1,\n", "\n", "\n"] {
+        std::thread::sleep(Duration::from_millis(100));
+        prompt.types(line);
+    }
+    prompt.shows("error[syntax]");
+    // What the editor has left is there, and Enter takes it.
+    prompt.types("40 + 2\n").shows("42");
+    prompt.types(":edit\n").shows("kvmsh> 41 + 2");
+    prompt.types("\n").shows("43");
+    prompt.types("host(\"lab\").domain(\"test\").console()\n").shows("TERM says `dumb`");
     prompt.types("exit(7)\n").ends_with(7);
 }

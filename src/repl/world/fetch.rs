@@ -58,13 +58,14 @@ impl World {
         match result {
             Ok(found) => {
                 for (question, names) in found {
-                    inside.answers.insert((name.clone(), question), Answer { names, at });
+                    inside.answers.insert((name.clone(), question), Answer { names, at, doubted: false });
                 }
             }
             // What has never been answered is answered with nothing, so that nobody waits.
             Err(_) => {
-                let nothing = || Answer { names: Vec::new(), at };
-                inside.answers.entry(item.clone()).or_insert_with(nothing).at = at;
+                let nothing = || Answer { names: Vec::new(), at, doubted: false };
+                let answer = inside.answers.entry(item.clone()).or_insert_with(nothing);
+                (answer.at, answer.doubted) = (at, false);
             }
         }
         drop(inside);

@@ -4,8 +4,9 @@ use rhai::plugin::*;
 use rhai::{Dynamic, FnPtr, ImmutableString};
 
 use super::super::error::Outcome;
-use super::super::help::Index;
+use super::super::help::{Index, type_word};
 use super::session;
+use crate::model::{Class, Fault};
 
 /// Prints a page, at the prompt through the pager where it is taller than the screen; that its reader has gone, as in `… | head`, is no failure.
 fn print(ctx: &NativeCallContext<'_>, page: &str) -> Outcome<()> {
@@ -45,6 +46,16 @@ pub(super) mod functions {
         let text = topic.read_lock::<ImmutableString>().map(|text| text.to_string());
         let function = || topic.read_lock::<FnPtr>().map(|f| f.fn_name().to_owned());
         let kind = || ctx.engine().map_type_name(topic.type_name()).to_owned();
+        if text.is_none() && function().is_none() && index.object(&kind()).is_none() {
+            let kind = type_word(&kind());
+            return Err(Fault::new(
+                "no_help",
+                format!("help() knows names and objects; this is a value: {kind}"),
+            )
+            .class(Class::Usage)
+            .hint("help(\"migrate\") explains a function, help() lists what there is")
+            .into());
+        }
         print(&ctx, &index.page(&text.or_else(function).unwrap_or_else(kind))?)
     }
 }

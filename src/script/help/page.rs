@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use unicode_width::UnicodeWidthStr;
 
 use super::entry::summary;
-use super::wrap::{beside, wrap};
+use super::wrap::{beside, wrap, wrap_code};
 use super::{Choice, Entry, Index, Kind, Origin, Topic, alias, related};
 use crate::model::Fault;
 use crate::model::suggest::did_you_mean;
@@ -67,13 +67,20 @@ impl Page {
             match line {
                 _ if fence => fenced = !fenced,
                 _ if blank => self.blank(),
-                _ if fenced || code => self.line(&format!("{:indent$}  {line}", "")),
-                _ if example => self.line(&format!("{:indent$}{line}", "")),
+                _ if fenced || code => self.code(line, indent + 2),
+                _ if example => self.code(line, indent),
                 _ => {
                     paragraph.push(' ');
                     paragraph.push_str(line);
                 }
             }
+        }
+    }
+
+    /// A line of code: one that is too wide goes on below, broken where Rhai lets it be.
+    fn code(&mut self, line: &str, indent: usize) {
+        for line in wrap_code(line, self.width, indent) {
+            self.line(&line);
         }
     }
 
@@ -101,7 +108,7 @@ impl Page {
 
     fn entry(&mut self, index: &Index, entry: &Entry) {
         self.blank();
-        self.line(&entry.signature());
+        self.code(&entry.signature(), 0);
         if entry.doc.is_empty() {
             self.line("  (no documentation)");
             return;

@@ -23,11 +23,49 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines.into_iter().map(|line| format!("{:indent$}{line}", "")).collect()
 }
 
+/// The same for code, which is broken at spaces outside of texts, so that it can still be copied; what goes on stands
+/// further in.
+pub(super) fn wrap_code(code: &str, width: usize, indent: usize) -> Vec<String> {
+    let deeper = code.len() - code.trim_start().len() + indent;
+    // There the back quotes are those of the documentation.
+    let back_quotes = !code.trim_start().starts_with("Example:");
+    let mut quote = None;
+    let mut words: Vec<String> = vec![String::new()];
+    for c in code.trim().chars() {
+        match quote {
+            None if c == '"' || c == '`' && back_quotes => quote = Some(c),
+            Some(open) if open == c => quote = None,
+            _ => {}
+        }
+        match words.last_mut() {
+            Some(word) if c != ' ' || quote.is_some() => word.push(c),
+            _ => words.push(String::new()),
+        }
+    }
+    let mut lines: Vec<String> = vec![" ".repeat(deeper)];
+    let mut begun = false;
+    for word in words {
+        let last = lines.last().map_or(0, |line| line.width());
+        match lines.last_mut() {
+            Some(line) if !begun || last + 1 + word.width() <= width => {
+                if begun {
+                    line.push(' ');
+                }
+                line.push_str(&word);
+            }
+            _ => lines.push(format!("{:1$}{word}", "", deeper + 4)),
+        }
+        begun = true;
+    }
+    lines
+}
+
 /// `left`, and beside it `right` from column `column` on; below it where there
 /// is no room beside.
 pub(in super::super) fn beside(left: &str, right: &str, column: usize, width: usize) -> Vec<String> {
     let narrow = column > 0 && width < column + 24;
-    let mut lines = wrap(right, width, if narrow { 4 } else { column });
+    let below = left.len() - left.trim_start().len() + 4;
+    let mut lines = wrap(right, width, if narrow { below } else { column });
     let fits = left.width() < column || column == 0 && left.is_empty();
     match lines.first_mut() {
         Some(first) if fits && !narrow => {
@@ -48,6 +86,18 @@ mod tests {
         assert_eq!(wrap("one two three", 9, 2), ["  one two", "  three"]);
         assert_eq!(wrap("a qemu+ssh://host/system b", 8, 0), ["a", "qemu+ssh://host/system", "b"]);
         assert!(wrap("  ", 8, 0).is_empty());
+    }
+
+    #[test]
+    fn code_breaks_outside_of_texts() {
+        let code = "Example: `f(\"a b c\") + g()`";
+        assert_eq!(wrap_code(code, 20, 2), ["  Example:", "      `f(\"a b c\") +", "      g()`"]);
+        assert_eq!(wrap_code("f(`a b c d`) + g", 8, 0), ["f(`a b c d`)", "    + g"]);
+        assert_eq!(
+            wrap_code("f(a: number, b: map) -> x", 14, 0),
+            ["f(a: number,", "    b: map) ->", "    x"]
+        );
+        assert_eq!(wrap_code("    f(1)", 80, 2), ["      f(1)"]);
     }
 
     #[test]

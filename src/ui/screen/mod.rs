@@ -13,7 +13,7 @@ pub use guard::restore;
 
 use super::{Shown, Term, output, top};
 use crate::model::screen::Wire;
-use crate::model::{Cancel, Data, Fault, NoScreen, Progress, Screen, Watched};
+use crate::model::{Cancel, Class, Data, Fault, NoScreen, Progress, Screen, Watched};
 
 /// The terminal that kvmsh was started at, or what stands in its place.
 #[derive(Debug, Clone)]
@@ -68,7 +68,9 @@ impl Screen for Live {
     fn page(&self, text: &str) -> Result<bool, Fault> {
         let mut result = Ok(());
         if self.prompt {
-            self.progress.suspend(&mut || result = super::pager::print(text, &self.now(), &self.cancel));
+            let term = self.now();
+            let text = term.legible(text);
+            self.progress.suspend(&mut || result = super::pager::print(&text, &term, &self.cancel));
         }
         result.map(|()| self.prompt)
     }
@@ -97,11 +99,21 @@ impl Screen for Live {
 
     fn console(&self, name: &str, wire: &mut dyn Wire) -> Result<(), Fault> {
         if !self.is_live() {
-            return Err(NoScreen::fault("console"));
+            return Err(self.absent("console"));
         }
         let mut result = Ok(());
         self.progress.suspend(&mut || result = console::join(name, wire, &self.cancel));
         result
+    }
+
+    fn absent(&self, what: &str) -> Fault {
+        if !self.term.interactive || !self.term.stdout.tty {
+            return NoScreen::fault(what);
+        }
+        Fault::new("no_terminal", format!("{what} needs a terminal that can move its cursor"))
+            .because("TERM says `dumb`")
+            .class(Class::Refused)
+            .hint("start kvmsh with TERM=xterm, or what this terminal is")
     }
 
     fn line(&self, data: &Data) -> Result<(), Fault> {

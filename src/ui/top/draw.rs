@@ -5,6 +5,7 @@ use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState, Wrap};
+use unicode_width::UnicodeWidthStr;
 
 use super::columns::{self, Column};
 use super::keys::{Mode, View};
@@ -36,19 +37,20 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, work: &Work) {
         Constraint::Length(1),
     ]);
     let [above, _, middle, below] = rows.areas(frame.area());
-    frame.render_widget(Paragraph::new(host_lines(view, work)), above);
+    let width = usize::from(frame.area().width);
+    frame.render_widget(Paragraph::new(host_lines(view, work, width)), above);
     if view.mode == Mode::Help {
         frame.render_widget(Paragraph::new(HELP).wrap(Wrap { trim: false }), middle);
     } else {
         guests(frame, middle, view, work);
     }
-    frame.render_widget(Paragraph::new(footer(view, work)), below);
+    frame.render_widget(Paragraph::new(footer(view, work, width)), below);
 }
 
-fn host_lines(view: &View, work: &Work) -> Text<'static> {
+fn host_lines(view: &View, work: &Work, width: usize) -> Text<'static> {
     let widest = work.hosts.iter().map(|host| host.name.chars().count()).max().unwrap_or(0).min(20);
     let mut lines: Vec<Line<'static>> =
-        work.hosts.iter().take(MOST_HOSTS).map(|host| host_line(view, work, host, widest)).collect();
+        work.hosts.iter().take(MOST_HOSTS).map(|host| host_line(view, work, host, (widest, width))).collect();
     if work.hosts.len() > MOST_HOSTS {
         let rest = &work.hosts[MOST_HOSTS - 1..];
         let down = rest.iter().filter(|host| host.down.is_some()).count();
@@ -59,7 +61,7 @@ fn host_lines(view: &View, work: &Work) -> Text<'static> {
     lines.into()
 }
 
-fn host_line(view: &View, work: &Work, host: &HostWork, widest: usize) -> Line<'static> {
+fn host_line(view: &View, work: &Work, host: &HostWork, (widest, width): (usize, usize)) -> Line<'static> {
     let name = visible::line(&host.name).into_owned();
     let name = Span::styled(format!("{name:<widest$}  "), Style::new().add_modifier(Modifier::BOLD));
     if let Some(why) = &host.down {
@@ -73,14 +75,25 @@ fn host_line(view: &View, work: &Work, host: &HostWork, widest: usize) -> Line<'
     let running = own().filter(|guest| guest.state.is_running()).count();
     let cpu = host.cpu.map_or_else(|| "   -".to_owned(), |cpu| format!("{cpu:3.0}%"));
     let busy = host.cpu.is_some_and(|cpu| cpu > 90.0);
-    Line::from(vec![
+    let mut spans = vec![
         name,
         Span::raw("cpu "),
         Span::styled(cpu, if busy { tone(view, Tone::Warn) } else { Style::new() }),
-        Span::raw(format!("  {running}/{} guests", own().count())),
-        Span::raw(format!("  {} of {}", host.used, host.memory)),
-        Span::raw(format!("  {} cpus", host.cpus)),
-    ])
+    ];
+    let rest = [
+        format!("  {running}/{} guests", own().count()),
+        format!("  {} of {}", host.used, host.memory),
+        format!("  {} cpus", host.cpus),
+    ];
+    // Half a figure would be another one.
+    let mut room = width.saturating_sub(spans.iter().map(Span::width).sum());
+    for figure in rest {
+        if let Some(left) = room.checked_sub(figure.len()) {
+            room = left;
+            spans.push(Span::raw(figure));
+        }
+    }
+    Line::from(spans)
 }
 
 fn tone(view: &View, tone: Tone) -> Style {
@@ -141,14 +154,15 @@ fn guests(frame: &mut Frame<'_>, area: Rect, view: &View, work: &Work) {
     }
 }
 
-fn footer(view: &View, work: &Work) -> Line<'static> {
+fn footer(view: &View, work: &Work, width: usize) -> Line<'static> {
     let strong = Style::new().add_modifier(Modifier::BOLD);
     let seen = |text: &str| visible::line(text).into_owned();
     match &view.mode {
         Mode::Help => Line::raw("any key goes back"),
         Mode::Filter => Line::styled(format!("/{}", seen(&view.filter)), strong),
         Mode::Target { guest, text, .. } => {
-            Line::styled(format!("Move {} to host: {}_", seen(guest), seen(text)), strong)
+            let note = if view.note.is_empty() { String::new() } else { format!("  {}", seen(&view.note)) };
+            Line::styled(format!("Move {} to host: {}_{note}", seen(guest), seen(text)), strong)
         }
         Mode::Sure { host, guest, deed } => {
             let (guest, host) = (seen(guest), seen(host));
@@ -168,7 +182,16 @@ fn footer(view: &View, work: &Work) -> Line<'static> {
             } else {
                 format!("{shown} of {} with `{}`  ", work.guests.len(), seen(&view.filter))
             };
-            Line::raw(format!("{filter}q leave  ? help  < > sort  / filter  p pause  m move  c console"))
+            let mut line = filter;
+            // The help has them all.
+            for key in ["q leave", "? help", "/ filter", "p pause", "m move", "c console", "< > sort"] {
+                let gap = if line.is_empty() || line.ends_with("  ") { "" } else { "  " };
+                if line.width() + gap.len() + key.len() <= width {
+                    line.push_str(gap);
+                    line.push_str(key);
+                }
+            }
+            Line::raw(line)
         }
     }
 }
@@ -232,7 +255,7 @@ mod tests {
         web                          h2-a     running     12.3        ▁▁▂    512 MiB      1 MiB        0 B      2 KiB          -
         日本                         h2-b     paused       1.0        ▁▁▁    512 MiB      1 MiB        0 B      2 KiB          -
         old                          h2-a     shut off       -                     -          -          -          -          -
-        q leave  ? help  < > sort  / filter  p pause  m move  c console
+        q leave  ? help  / filter  p pause  m move  c console  < > sort
         ");
     }
 
@@ -248,11 +271,11 @@ mod tests {
         web        h2-a     running     12.3        ▁▁▂    512 MiB      1 MiB      2 KiB
         日本       h2-b     paused       1.0        ▁▁▁    512 MiB      1 MiB      2 KiB
         old        h2-a     shut off       -                     -          -          -
-        q leave  ? help  < > sort  / filter  p pause  m move  c console
+        q leave  ? help  / filter  p pause  m move  c console  < > sort
         ");
         assert_snapshot!(picture(40, 10, &mut view()), @r"
-        h2-a  cpu  12%  1/2 guests  3 GiB of 16
-        h2-b  cpu    -  1/2 guests  3 GiB of 16
+        h2-a  cpu  12%  1/2 guests  8 cpus
+        h2-b  cpu    -  1/2 guests  8 cpus
         h2-c  down: no route
 
         name           host     state      cpu %
@@ -260,7 +283,7 @@ mod tests {
         web            h2-a     running     12.3
         日本           h2-b     paused       1.0
         old            h2-a     shut off       -
-        q leave  ? help  < > sort  / filter  p p
+        q leave  ? help  / filter  p pause
         ");
     }
 

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use crossterm::event::KeyCode;
 
 use super::columns::{Column, SORTED};
+use crate::model::suggest::did_you_mean;
 use crate::model::{Deed, DomainState, GuestWork, Work};
 use crate::ui::Term;
 
@@ -48,6 +49,11 @@ pub(super) struct View {
     pub(super) unicode: bool,
     /// Host and name of the guest under the cursor: it keeps the cursor when the order changes.
     pub(super) chosen: Option<(String, String)>,
+}
+
+/// Whether a guest can be moved there: to a host of the inventory, or what libvirt can connect to.
+fn is_target(text: &str, targets: &[String]) -> bool {
+    text.contains("://") || targets.iter().any(|target| target == text)
 }
 
 impl View {
@@ -131,6 +137,7 @@ impl View {
                 Act::Nothing
             }
             Mode::Target { host, guest, mut text } => {
+                self.note.clear();
                 match key {
                     KeyCode::Esc => return Act::Nothing,
                     KeyCode::Char(c) => text.push(c),
@@ -141,6 +148,12 @@ impl View {
                         if let (Some(one), None) = (fits.next(), fits.next()) {
                             text.clone_from(one);
                         }
+                    }
+                    KeyCode::Enter if !text.is_empty() && !is_target(&text, targets) => {
+                        let near = did_you_mean(&text, targets.iter().map(String::as_str));
+                        let hint =
+                            near.map_or_else(|| "Esc leaves it".to_owned(), |near| near.replace('`', ""));
+                        self.note = format!("there is no host {text}: {hint}");
                     }
                     KeyCode::Enter if !text.is_empty() => {
                         self.mode = Mode::Sure { host, guest, deed: Deed::Migrate(text) };
@@ -322,6 +335,15 @@ pub(super) mod tests {
         assert_eq!(press(&mut view, "m\x08\x08\x08\x08h\t\ny"), to("h2-a"));
         assert_eq!(press(&mut view, "m\x1b"), Act::Nothing);
         assert_eq!(view.mode, Mode::Table);
+    }
+
+    #[test]
+    fn a_host_that_nobody_knows_is_no_target() {
+        let mut view = view();
+        assert_eq!(press(&mut view, "m\x08\x08\x08\x08h3-a\ny"), Act::Nothing);
+        assert!(matches!(view.mode, Mode::Target { .. }), "{:?}", view.mode);
+        press(&mut view, "\x08\n");
+        assert_eq!(view.note, "there is no host h3-a: did you mean h2-a?");
     }
 
     #[test]
