@@ -233,7 +233,7 @@ mod tests {
     fn csv_of_a_tree_is_a_table_or_a_clear_error() {
         let rows = Data::Tree(json!([{"a": 1, "b": true}]));
         assert_eq!(render(&rows, Format::Csv, &Term::plain()).unwrap(), "a,b\n1,true\n");
-        for other in [json!({"a": {"b": 1}}), json!([[1], 2]), json!([{"a": 1}, {"b": 1}])] {
+        for other in [json!({"a": 1}), json!([[1], 2]), json!([{"a": 1}, {"b": 1}])] {
             let fault = render(&Data::Tree(other), Format::Csv, &Term::plain()).unwrap_err();
             assert_eq!(fault.code, "no_table");
         }
@@ -241,13 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn csv_of_plain_values_is_one_column_and_of_a_map_one_row() {
+    fn csv_of_plain_values_is_one_column() {
         let csv = |data: Data| render(&data, Format::Csv, &Term::plain()).unwrap();
         assert_eq!(csv(Data::Tree(json!(42))), "value\n42\n");
         assert_eq!(csv(Data::Text("a, b".into())), "value\n\"a, b\"\n");
         assert_eq!(csv(Data::Tree(json!(["a", 1.5, null]))), "value\na\n1.5\n\"\"\n");
         assert_eq!(csv(Data::Tree(json!([]))), "");
-        assert_eq!(csv(Data::Tree(json!({"a": 1, "b": "x"}))), "a,b\n1,x\n");
     }
 
     #[test]

@@ -58,13 +58,8 @@ pub(super) fn as_table(value: &Value) -> Option<Table> {
     Some(table)
 }
 
-/// A map of plain values is a table of one row, a plain value or an array of such a table of one column.
+/// A plain value, or an array of such, is a table of one column.
 pub(super) fn as_column(value: &Value) -> Option<Table> {
-    if let Value::Object(map) = value {
-        let mut table = Table::with_columns(map.keys());
-        table.rows.push(map.values().map(cell).collect::<Option<_>>()?);
-        return Some(table);
-    }
     let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     let mut table = Table::with_columns(if items.is_empty() { None } else { Some("value") });
     table.rows = items.iter().map(|item| cell(item).map(|cell| vec![cell])).collect::<Option<_>>()?;
