@@ -164,10 +164,10 @@ impl Domain {
             }
             id.nvram = Some(own);
         }
-        let domain = there.define(&xml::clone::clone(text, &id)?)?;
+        let domain = there.define(&xml::clone::clone(text, &id)?, true)?;
         made.domain = Some(domain.clone());
         if options.start {
-            domain.start(false)?;
+            domain.start(false, true)?;
         }
         Ok(domain)
     }

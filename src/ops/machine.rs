@@ -138,10 +138,10 @@ impl Host {
                 read_only: true,
             });
         }
-        let domain = self.define(&xml::build::machine(&spec)?)?;
+        let domain = self.define(&xml::build::machine(&spec)?, false)?;
         made.domain = Some(domain.clone());
         if wanted.start {
-            domain.start(false)?;
+            domain.start(false, true)?;
         }
         Ok(domain)
     }

@@ -31,6 +31,7 @@ mod snapshot;
 mod steps;
 mod topology;
 pub mod transfer;
+mod twice;
 mod volume;
 mod volume_data;
 mod watch;

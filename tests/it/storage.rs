@@ -4,4 +4,5 @@ mod bench;
 mod clones;
 mod machines;
 mod pools;
+mod twice;
 mod volumes;

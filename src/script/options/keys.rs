@@ -155,7 +155,11 @@ pub(in crate::script) static CONNECT: Keys = keys(
 );
 
 pub(in crate::script) static START: Keys =
-    keys("Domain", "start", &[flag("paused", "its processors do not run yet")]);
+    keys("Domain", "start", &[flag("paused", "its processors do not run yet"), FORCE]);
+
+const FORCE: Key = flag("force", "also if it, or a machine with one of its disks, runs on another host");
+
+pub(in crate::script) static DEFINE: Keys = keys("Host", "define", &[FORCE]);
 
 pub(in crate::script) static DESTROY: Keys = keys(
     "Domain",
@@ -630,6 +634,7 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &PLACEMENT,
     &CONNECT,
     &START,
+    &DEFINE,
     &DESTROY,
     &UNDEFINE,
     &SNAPSHOT,
