@@ -84,6 +84,7 @@ impl Host {
         file_name("domain", &wanted.name)?;
         self.refuse_cordoned()?;
         if self.domains()?.iter().any(|known| known.name() == wanted.name) {
+            super::unfinished::forget(self, &wanted.name);
             let message = format!("{} has a domain {} already", self.name(), wanted.name);
             return Err(refuse("domain_exists", message).on_host(self.name()));
         }
@@ -111,6 +112,19 @@ impl Host {
             virt_type,
             ..MachineSpec::default()
         };
+        self.clear_unfinished(&wanted.name, self)?;
+        let mut paths = Vec::new();
+        for (index, disk) in wanted.disks.iter().enumerate().filter(|(_, disk)| disk.volume.is_none()) {
+            let (pool, file) = (self.pool(&disk.pool)?, disk_file(wanted, index));
+            pool.is_free(&file)?;
+            paths.push(format!("{}/{file}", pool.type_and_path()?.1.trim_end_matches('/')));
+        }
+        if let (Some(_), Some(disk)) = (&wanted.user_data, wanted.disks.first()) {
+            let (pool, file) = (self.pool(&disk.pool)?, seed_file(wanted));
+            pool.is_free(&file)?;
+            paths.push(format!("{}/{file}", pool.type_and_path()?.1.trim_end_matches('/')));
+        }
+        made.making = self.making(&wanted.name, &paths)?;
         for (index, disk) in wanted.disks.iter().enumerate() {
             spec.disks.push(self.machine_disk(wanted, index, disk, made)?);
         }
@@ -129,7 +143,7 @@ impl Host {
                 }
             };
             let image = seed(&wanted.name, &spec.uuid, user_data)?;
-            let volume = pool.put(&format!("{}-seed.img", wanted.name), &image)?;
+            let volume = pool.put(&seed_file(wanted), &image)?;
             made.volumes.push(volume.clone());
             spec.disks.push(MachineDisk {
                 path: path_of(&pool, &volume)?,
@@ -157,8 +171,7 @@ impl Host {
         let (kind, _) = pool.type_and_path()?;
         // Over the network the host's cache is in the way of a migration.
         let cache = (kind == "netfs").then(|| "none".to_owned());
-        let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
-        let file = format!("{}{number}.qcow2", wanted.name);
+        let file = disk_file(wanted, index);
         let (volume, format) = match (&disk.volume, &disk.image) {
             (Some(name), _) => {
                 let volume = pool.volume(name)?;
@@ -191,6 +204,17 @@ impl Host {
         };
         Ok(MachineDisk { path: path_of(&pool, &volume)?, format, cache, read_only: false })
     }
+}
+
+/// What the volume of a disk is called.
+fn disk_file(wanted: &MachineRequest, index: usize) -> String {
+    let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
+    format!("{}{number}.qcow2", wanted.name)
+}
+
+/// What the volume with the seed is called.
+fn seed_file(wanted: &MachineRequest) -> String {
+    format!("{}-seed.img", wanted.name)
 }
 
 /// Where a volume is; in a plan it is not there yet.

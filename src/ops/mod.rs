@@ -32,6 +32,7 @@ mod steps;
 mod topology;
 pub mod transfer;
 mod twice;
+mod unfinished;
 mod volume;
 mod volume_data;
 mod watch;

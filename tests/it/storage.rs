@@ -2,6 +2,7 @@
 
 mod bench;
 mod clones;
+mod kills;
 mod machines;
 mod pools;
 mod twice;
