@@ -48,13 +48,13 @@ impl Volume {
         Ok(VolumeStream { stream: Some(stream), connection: self.connection.clone() })
     }
 
-    /// Begins to fill it with `length` bytes. Holes are allowed in a volume that has no data yet: what is below them stays.
+    /// Begins to fill it from `offset` on with `length` bytes. Holes are allowed in a volume that has no data yet: what is below them stays.
     ///
     /// # Errors
     /// What libvirt said.
-    pub fn upload(&self, _: &Permit, length: u64, holes: bool) -> Result<VolumeStream, Error> {
+    pub fn upload(&self, _: &Permit, offset: u64, length: u64, holes: bool) -> Result<VolumeStream, Error> {
         let flags = if holes { sys::VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM } else { 0 };
-        self.open(move |volume, stream| volume.upload(stream, 0, length, flags))
+        self.open(move |volume, stream| volume.upload(stream, offset, length, flags))
     }
 
     /// Begins to read all of it.

@@ -7,12 +7,12 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use self::flow::{FileSink, FileSource, Pump, VolumeSink, VolumeSource, local, send};
+use self::flow::{FileSink, FileSource, Nothing, Pump, VolumeSink, VolumeSource, local, send};
 use self::whole::IMPORT;
 use super::{Pool, Volume};
 use crate::gate::{Change, Mode, Permit};
 use crate::model::{Bytes, Class, Fault, VolumeSpec, finishing};
-use crate::ssh::Probe;
+use crate::ssh::{Command, Probe};
 use crate::xml;
 
 /// How data are moved.
@@ -280,14 +280,19 @@ impl Volume {
         Ok((Volume::new(to.clone(), name), outcome.unwrap_or_else(Moved::default)))
     }
 
-    /// Replaces what is in it by a local file of at most its size. What is interrupted leaves a mixture.
+    /// Replaces what is in it by a local file of at most its size; behind a shorter one there are zeros. What is interrupted
+    /// leaves a mixture.
     ///
     /// # Errors
     /// `local_file`, `too_large`; what libvirt said.
     pub fn upload(&self, from: &Path, how: &Moving) -> Result<Moved, Fault> {
         let host = self.pool().host();
         let mut source = FileSource::open(from)?;
-        let (length, room) = (source.length, self.physical()?.max(self.info()?.capacity.0));
+        if source.length == 0 {
+            return Err(local(from, "it is empty").class(Class::Refused).hint("wipe() makes all of it zeros"));
+        }
+        let physical = self.physical()?;
+        let (length, room) = (source.length, physical.max(self.info()?.capacity.0));
         if length > room {
             let message =
                 format!("{} has {}, and {} only {}", from.display(), Bytes(length), self.name(), Bytes(room));
@@ -298,13 +303,33 @@ impl Volume {
         let pump =
             Pump { host, label: self.name(), note: format!("→ {}", host.name()), total: length, how };
         let outcome = host.change(change, |permit| -> Result<Moved, Fault> {
-            let stream = self.handle()?.upload(permit, length, false)?;
-            let mut sink = VolumeSink { permit, stream, holes: false, host: host.name().to_owned() };
+            let to = |offset, length| -> Result<VolumeSink<'_>, Fault> {
+                let stream = self.handle()?.upload(permit, offset, length, false)?;
+                Ok(VolumeSink { permit, stream, holes: false, host: host.name().to_owned() })
+            };
+            let mut sink = to(0, length)?;
             let moved = pump.run(&mut source, &mut sink)?;
             sink.stream.finish()?;
+            if physical > length && !self.punch(permit, length, physical - length)? {
+                let mut sink = to(length, physical - length)?;
+                pump.run(&mut Nothing(physical - length), &mut sink)?;
+                sink.stream.finish()?;
+            }
             Ok(moved)
         })?;
         Ok(outcome.unwrap_or_else(Moved::default))
+    }
+
+    /// Makes a hole of a part of a file; false where that cannot be.
+    fn punch(&self, permit: &Permit, from: u64, length: u64) -> Result<bool, Fault> {
+        if self.pool().directory()?.is_none() {
+            return Ok(false);
+        }
+        let (from, length, path) = (from.to_string(), length.to_string(), self.path()?);
+        let argv = ["fallocate", "--punch-hole", "--offset", &from, "--length", &length, "--", &path];
+        let host = self.pool().host();
+        let output = host.shell().run(permit, &Command::argv(argv).timeout(Some(CHECKSUM)));
+        Ok(output.map_err(|error| Fault::from(error).on_host(host.name()))?.ok())
     }
 
     /// Overwrites all of it with zeros.

@@ -81,6 +81,18 @@ impl Source for FileSource {
     }
 }
 
+/// So many zeros.
+pub(super) struct Nothing(pub(super) u64);
+
+impl Source for Nothing {
+    fn next(&mut self, _: &mut [u8]) -> Result<Part, Fault> {
+        // In small pieces, so that a stop and the progress get their turn.
+        let some = self.0.min(CHUNK as u64);
+        self.0 -= some;
+        Ok(if some == 0 { Part::Data(0) } else { Part::Hole(some) })
+    }
+}
+
 pub(super) struct VolumeSource {
     pub(super) stream: VolumeStream,
     pub(super) host: String,

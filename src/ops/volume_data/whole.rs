@@ -45,7 +45,7 @@ impl Pool {
     }
 
     /// Whether its volumes are files that a command on the host can rename.
-    fn directory(&self) -> Result<Option<String>, Fault> {
+    pub(super) fn directory(&self) -> Result<Option<String>, Fault> {
         let (kind, path) = self.type_and_path()?;
         let files =
             matches!(kind.as_str(), "dir" | "fs" | "netfs") && !self.host().uri().starts_with("test:");
@@ -97,7 +97,7 @@ impl Pool {
         let filled = || -> Result<Moved, Fault> {
             let handle = host.connection()?.pool(self.name())?.create_volume(permit, &text, false)?;
             made.set(true);
-            let stream = handle.upload(permit, length, true)?;
+            let stream = handle.upload(permit, 0, length, true)?;
             let mut sink = VolumeSink { permit, stream, holes: true, host: host.name().to_owned() };
             let moved = fill(&mut sink)?;
             sink.stream.finish()?;
