@@ -23,6 +23,7 @@ mod objects;
 mod picture;
 pub mod placement;
 mod pool;
+mod pool_secret;
 pub mod preflight;
 mod session;
 mod shared;

@@ -289,7 +289,9 @@ impl Volume {
         let host = self.pool().host();
         let mut source = FileSource::open(from)?;
         if source.length == 0 {
-            return Err(local(from, "it is empty").class(Class::Refused).hint("wipe() makes all of it zeros"));
+            return Err(local(from, "it is empty")
+                .class(Class::Refused)
+                .hint("wipe() makes all of it zeros"));
         }
         let physical = self.physical()?;
         let (length, room) = (source.length, physical.max(self.info()?.capacity.0));

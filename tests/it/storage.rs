@@ -4,6 +4,7 @@ mod bench;
 mod clones;
 mod kills;
 mod machines;
+mod pool_secrets;
 mod pools;
 mod twice;
 mod volumes;

@@ -241,7 +241,12 @@ pub(in crate::script) static DEFINE_POOL: Keys = keys(
         key("format", Holds::Text, "", "the file system, or the kind of partition table; of netfs \"nfs\""),
         key("version", Holds::Text, "", "the version of NFS, for instance \"4.2\""),
         key("initiator", Holds::Text, "", "the name by which an iSCSI server knows the host"),
-        key("auth", Holds::Value, "", "#{user, secret}: the account, and the usage name of a libvirt secret"),
+        key(
+            "auth",
+            Holds::Value,
+            "",
+            "#{user, secret, value}: the account, and the usage name of a libvirt secret",
+        ),
         key("fc_host", Holds::Value, "", "#{wwnn, wwpn} of a Fibre Channel port"),
         key("mode", Holds::Count, "", "permissions of the directory, for instance 0o711"),
         key(
@@ -261,6 +266,17 @@ pub(in crate::script) static POOL_AUTH: Keys = keys(
     &[
         key("user", Holds::Text, "", "the account; needed"),
         key("secret", Holds::Text, "", "the usage name of a libvirt secret; needed"),
+        key("value", Holds::Text, "", "the secret itself, which libvirt is to keep under that name"),
+    ],
+);
+
+pub(in crate::script) static DEFINE_SECRET: Keys = keys(
+    "Host",
+    "define_secret",
+    &[
+        key("usage", Holds::Text, "", "the name that pools use it by; needed"),
+        key("type", Holds::Word(&["ceph", "iscsi"]), "", "what it is for; needed"),
+        key("value", Holds::Text, "", "the key in Base64, or the password; needed"),
     ],
 );
 
@@ -643,6 +659,7 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &DOMAINS,
     &DEFINE_POOL,
     &POOL_AUTH,
+    &DEFINE_SECRET,
     &FC_HOST,
     &DOMAIN_CAPABILITIES,
     &CPU_OFFER,
