@@ -3,8 +3,10 @@
 use std::io::{Cursor, Write};
 
 use super::clone::Made;
-use super::{CopyWay, Domain, Host, Moving, Pool, Volume};
+use super::{CopyWay, Domain, Host, Moving, Pool, Volume, cpu};
+use crate::libvirt::Hypervisor;
 use crate::model::machine::{MachineDisk, MachineNic, MachineSpec};
+use crate::model::os::OsProfile;
 use crate::model::pool::file_name;
 use crate::model::{Bytes, Class, Fault, VolumeSpec};
 use crate::xml;
@@ -24,6 +26,12 @@ pub struct MachineRequest {
     pub nics: Vec<MachineNic>,
     /// The path of an installer's image on the host.
     pub iso: Option<String>,
+    /// What it is to run.
+    pub os: Option<OsProfile>,
+    /// The path of an image with drivers for virtio, for a system that has none.
+    pub drivers: Option<String>,
+    /// Hosts that it is to run on without its CPU changing.
+    pub among: Vec<Host>,
     /// Whether it boots by UEFI.
     pub uefi: bool,
     /// The model of the CPU, where the best that migrates is not wanted.
@@ -98,6 +106,7 @@ impl Host {
             .into_iter()
             .find(|kind| capabilities.contains(&format!("<domain type='{kind}'")));
         let virt_type = wanted.virt_type.clone().unwrap_or_else(|| offered.unwrap_or("kvm").to_owned());
+        let os = wanted.os.as_ref();
         let mut spec = MachineSpec {
             name: wanted.name.clone(),
             uuid: uuid::Uuid::new_v4().to_string(),
@@ -106,12 +115,22 @@ impl Host {
             vcpus: wanted.vcpus,
             // Of KVM all that can migrate to a host of the same kind; what QEMU itself makes up needs none.
             cpu: wanted.cpu.clone().or_else(|| (virt_type == "kvm").then(|| "host-model".to_owned())),
-            uefi: wanted.uefi,
+            uefi: wanted.uefi || os.is_some_and(|os| os.uefi),
+            tpm: os.is_some_and(|os| os.tpm),
+            plain: wanted.drivers.is_none() && os.is_some_and(|os| !os.virtio),
+            localtime: os.is_some_and(|os| os.localtime),
+            hyperv: os.is_some_and(|os| os.hyperv),
             nics: wanted.nics.clone(),
             boot: vec!["hd".to_owned()],
             virt_type,
             ..MachineSpec::default()
         };
+        if wanted.cpu.is_none() && !wanted.among.is_empty() {
+            let fit = self.common_cpu(&wanted.among, &spec.virt_type)?;
+            let required = fit.require.iter().map(|given| given.feature.clone()).collect();
+            spec.cpu_features = (fit.disable.into_keys().collect(), required);
+            spec.cpu = Some(fit.model);
+        }
         self.clear_unfinished(&wanted.name, self)?;
         let mut paths = Vec::new();
         for (index, disk) in wanted.disks.iter().enumerate().filter(|(_, disk)| disk.volume.is_none()) {
@@ -132,6 +151,7 @@ impl Host {
             spec.cdroms.push(iso.clone());
             spec.boot.push("cdrom".to_owned());
         }
+        spec.cdroms.extend(wanted.drivers.clone());
         if let Some(user_data) = &wanted.user_data {
             let pool = match wanted.disks.first() {
                 Some(disk) => self.pool(&disk.pool)?,
@@ -158,6 +178,18 @@ impl Host {
             domain.start(false, true)?;
         }
         Ok(domain)
+    }
+
+    /// The best CPU that this host and those can give a guest.
+    fn common_cpu(&self, among: &[Self], virt_type: &str) -> Result<cpu::decide::Fit, Fault> {
+        let mut hosts = among.to_vec();
+        if !hosts.contains(self) {
+            hosts.push(self.clone());
+        }
+        let of = Hypervisor { virt_type: virt_type.to_owned(), ..Hypervisor::default() };
+        let fit = cpu::decide::baseline(&cpu::offers(&hosts, &of)?)?;
+        cpu::confirm(&hosts, &of, &fit)?;
+        Ok(fit)
     }
 
     fn machine_disk(

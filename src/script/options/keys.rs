@@ -398,7 +398,7 @@ pub(in crate::script) static CREATE: Keys = keys(
     "create",
     &[
         key("name", Holds::Text, "", "its name; needed"),
-        key("memory", Holds::Size, "\"2GiB\"", "its memory"),
+        key("memory", Holds::Size, "\"2GiB\"", "its memory; for Windows 4GiB"),
         key("vcpus", Holds::Count, "2", "virtual processors"),
         key("disks", Holds::Value, "", "an array of sizes, or of #{pool, size, image, volume}; needed"),
         key(
@@ -409,6 +409,9 @@ pub(in crate::script) static CREATE: Keys = keys(
         ),
         key("pool", Holds::Text, "\"default\"", "the pool of disks that name none"),
         key("iso", Holds::Text, "", "an installer's image: its path on the host"),
+        key("os", Holds::Text, "", "what it is to run, by osinfo's short id: \"debian12\", \"win11\""),
+        key("drivers", Holds::Text, "", "an image with virtio drivers for Windows: its path on the host"),
+        key("among", Holds::Value, "", "an array of hosts, or of names, that its CPU has to be the same on"),
         key(
             "cloud_init",
             Holds::Value,
