@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{CopyWay, Domain, Host, Moving, Pool, Volume};
 use crate::libvirt::XmlKind;
 use crate::model::pool::file_name;
-use crate::model::{Class, Fault, VolumeSpec, finishing};
+use crate::model::{Class, Fault, VolumeSpec, clearing};
 use crate::ssh::WriteOptions;
 use crate::xml;
 use crate::xml::clone::{FormerDisk, Identity, OwnDisk};
@@ -37,6 +38,9 @@ pub struct CloneOptions {
 /// The most that UEFI variables take: 64 MiB, as flash of Arm's machines has.
 const NVRAM: u64 = 64 << 20;
 
+/// Clearing away must not hang where storage does.
+const CLEAR: Duration = Duration::from_secs(60);
+
 /// What is taken back when a later step fails, in the order in which it was made.
 #[derive(Default)]
 pub(super) struct Made {
@@ -50,7 +54,7 @@ pub(super) struct Made {
 impl Made {
     /// Nothing stays, also after a Ctrl-C.
     pub(super) fn undo(self) {
-        finishing(|| {
+        clearing(CLEAR, || {
             if let Some(domain) = self.domain {
                 let _ =
                     domain.undefine(crate::libvirt::UndefineOptions { nvram: true, ..Default::default() });

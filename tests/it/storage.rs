@@ -2,6 +2,7 @@
 
 mod bench;
 mod clones;
+mod hangs;
 mod kills;
 mod machines;
 mod pool_secrets;

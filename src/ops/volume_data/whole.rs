@@ -7,7 +7,7 @@ use super::Moved;
 use super::flow::VolumeSink;
 use crate::gate::Permit;
 use crate::model::pool::file_name;
-use crate::model::{Bytes, Class, Fault, VolumeSpec, finishing};
+use crate::model::{Bytes, Class, Fault, VolumeSpec, clearing};
 use crate::ops::Pool;
 use crate::ssh::Command;
 use crate::xml;
@@ -115,7 +115,8 @@ impl Pool {
             if !made.get() {
                 return;
             }
-            finishing(|| {
+            // Storage that hangs must not hold up the end.
+            clearing(CLEAR, || {
                 let clear = || -> Result<(), Fault> {
                     let pool = host.connection()?.pool(self.name())?;
                     Ok(pool.volume(&born)?.delete(permit)?)
