@@ -37,7 +37,8 @@ const ABORT: Duration = Duration::from_secs(5);
 /// What the thread of a stream is told to do.
 enum Order {
     Send(Vec<u8>),
-    Hole(u64),
+    /// How a hole is made comes from whoever has a permit.
+    Hole(u64, fn(&Stream, u64) -> Result<(), Error>),
     Receive(Vec<u8>),
     Finish,
     Abort,
@@ -71,7 +72,7 @@ fn work(stream: Stream, orders: &Receiver<Order>, replies: &Sender<Reply>) {
         let Some(open) = stream.as_ref() else { break };
         let reply = match order {
             Order::Send(bytes) => send_all(open, &bytes).map(|()| (Part::Data(0), bytes)),
-            Order::Hole(length) => raw::send_hole(open, length).map(|()| (Part::Data(0), Vec::new())),
+            Order::Hole(length, hole) => hole(open, length).map(|()| (Part::Data(0), Vec::new())),
             Order::Receive(buffer) if at_end => Ok((Part::Data(0), buffer)),
             Order::Receive(mut buffer) => raw::receive(open, &mut buffer).map(|part| match part {
                 raw::Part::Data(bytes) => {
@@ -229,7 +230,7 @@ impl VolumeStream {
     /// As [`VolumeStream::send`].
     pub fn send_hole(&mut self, _: &Permit, length: u64) -> Result<(), Error> {
         self.settle(DEPTH - 1)?;
-        self.order(Order::Hole(length))
+        self.order(Order::Hole(length, raw::send_hole))
     }
 
     /// What comes next.
@@ -238,8 +239,8 @@ impl VolumeStream {
     /// As [`VolumeStream::send`].
     pub fn receive(&mut self, into: &mut [u8]) -> Result<Part, Error> {
         while self.outstanding < DEPTH {
-            let mut buffer = self.spare.pop().unwrap_or_default();
-            buffer.resize(into.len(), 0);
+            let kept = self.spare.pop().filter(|kept| kept.len() == into.len());
+            let buffer = kept.unwrap_or_else(|| vec![0; into.len()]);
             self.order(Order::Receive(buffer))?;
         }
         let (part, buffer) = self.reply(Some(STALL))?;
