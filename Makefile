@@ -22,7 +22,7 @@ LAB ?= $(CURDIR)/.lab
 
 DEBUG := $(CARGO_TARGET_DIR)/debug/kvmsh
 RELEASE := $(CARGO_TARGET_DIR)/release/kvmsh
-SCRIPTS := tests/lab/demo tools/build-deps tools/run-tests .ci/run
+SCRIPTS := tests/lab/demo tools/build-deps tools/run-tests .ci/run benches/storage
 
 # The practice cluster needs root. Cargo does not, and must not leave root's files behind: it runs as you are and starts
 # only the test programs through sudo.

@@ -86,6 +86,10 @@ impl Connection {
         &self.0.uri
     }
 
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.0.cancel
+    }
+
     pub(super) fn connect(&self) -> &Connect {
         &self.0.connect
     }

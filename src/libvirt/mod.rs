@@ -16,6 +16,7 @@ mod network;
 mod node;
 mod pool;
 mod raw;
+mod secret;
 mod snapshot;
 mod stats;
 mod stream;

@@ -79,6 +79,28 @@ impl Connection {
             .collect())
     }
 
+    /// Name, UUID and the images in use of each domain that runs, in one round trip.
+    ///
+    /// # Errors
+    /// What libvirt said.
+    pub fn images_in_use(&self) -> Result<Vec<(String, String, Vec<String>)>, Error> {
+        let rows = self.stats(&[StatsGroup::State, StatsGroup::Block])?;
+        let images = |params: &Params| {
+            let paths = params.iter().filter(|(key, _)| key.starts_with("block.") && key.ends_with(".path"));
+            let text = |value: &Value| match value {
+                Value::Text(path) => Some(path.clone()),
+                _ => None,
+            };
+            paths.filter_map(|(_, value)| text(value)).collect()
+        };
+        Ok(rows
+            .into_iter()
+            .map(|(name, uuid, params)| (images(&params), row_from(name, uuid, &params)))
+            .filter(|(_, row)| row.state.is_active())
+            .map(|(images, row)| (row.name, row.uuid, images))
+            .collect())
+    }
+
     /// Figures of all domains: name, UUID, parameters by libvirt's names.
     ///
     /// Does not wait for a domain whose monitor is busy: that one then lacks the

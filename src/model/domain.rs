@@ -138,6 +138,8 @@ pub struct Disk {
     pub cache: String,
     /// Whether the guest may only read.
     pub read_only: bool,
+    /// Whether several guests may write to it at a time.
+    pub shareable: bool,
     /// Whether changes are thrown away at shutdown.
     pub transient: bool,
 }

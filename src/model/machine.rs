@@ -19,8 +19,18 @@ pub struct MachineSpec {
     pub vcpus: u32,
     /// `host-model`, `host-passthrough`, or the name of a model; none leaves it to QEMU.
     pub cpu: Option<String>,
+    /// Features of the model that are switched off, and others that are switched on.
+    pub cpu_features: (Vec<String>, Vec<String>),
     /// Whether it boots by UEFI.
     pub uefi: bool,
+    /// Whether it has secure boot and a TPM.
+    pub tpm: bool,
+    /// Whether its system has no drivers for virtio.
+    pub plain: bool,
+    /// Whether its hardware clock shows local time.
+    pub localtime: bool,
+    /// Whether it gets Hyper-V's interfaces.
+    pub hyperv: bool,
     /// Disks in their order.
     pub disks: Vec<MachineDisk>,
     /// Drives for what is only read: installer, seed.

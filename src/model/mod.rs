@@ -14,6 +14,7 @@ pub mod limits;
 pub mod link;
 pub mod machine;
 pub mod migration;
+pub mod os;
 pub mod place;
 pub mod placement;
 pub mod pool;

@@ -46,6 +46,36 @@ pub struct PoolAuth {
     pub secret: String,
 }
 
+/// What a secret is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// A key of Ceph's.
+    Ceph,
+    /// A password of CHAP.
+    Iscsi,
+}
+
+impl SecretKind {
+    /// libvirt's word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ceph => "ceph",
+            Self::Iscsi => "iscsi",
+        }
+    }
+}
+
+/// A secret that libvirt keeps; its value is nobody's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSecret {
+    /// The name that pools use it by.
+    pub usage: String,
+    /// What it is for: `ceph`, `iscsi`, `tls`, …
+    pub kind: String,
+    /// UUID.
+    pub uuid: String,
+}
+
 /// A type: what it must have, what it may have beside that, its formats, and where its volumes appear.
 #[derive(Debug)]
 pub struct PoolType {

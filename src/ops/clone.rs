@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{CopyWay, Domain, Host, Moving, Pool, Volume};
 use crate::libvirt::XmlKind;
 use crate::model::pool::file_name;
-use crate::model::{Class, Fault, VolumeSpec, finishing};
+use crate::model::{Class, Fault, VolumeSpec, clearing};
 use crate::ssh::WriteOptions;
 use crate::xml;
 use crate::xml::clone::{FormerDisk, Identity, OwnDisk};
@@ -37,18 +38,23 @@ pub struct CloneOptions {
 /// The most that UEFI variables take: 64 MiB, as flash of Arm's machines has.
 const NVRAM: u64 = 64 << 20;
 
+/// Clearing away must not hang where storage does.
+const CLEAR: Duration = Duration::from_secs(60);
+
 /// What is taken back when a later step fails, in the order in which it was made.
 #[derive(Default)]
 pub(super) struct Made {
     pub(super) volumes: Vec<Volume>,
     pub(super) files: Vec<(Host, String)>,
     pub(super) domain: Option<Domain>,
+    /// What the host knows of it; forgotten once all is there, or taken back.
+    pub(super) making: Option<super::unfinished::Making>,
 }
 
 impl Made {
     /// Nothing stays, also after a Ctrl-C.
     pub(super) fn undo(self) {
-        finishing(|| {
+        clearing(CLEAR, || {
             if let Some(domain) = self.domain {
                 let _ =
                     domain.undefine(crate::libvirt::UndefineOptions { nvram: true, ..Default::default() });
@@ -60,6 +66,7 @@ impl Made {
             for volume in self.volumes {
                 let _ = volume.delete();
             }
+            drop(self.making);
         });
     }
 }
@@ -95,6 +102,7 @@ impl Domain {
                 .hint("start it and shut it down first"));
         }
         if there.domains()?.iter().any(|known| known.name() == name) {
+            super::unfinished::forget(there, name);
             return Err(refuse("domain_exists", format!("{} has a domain {name} already", there.name()))
                 .on_host(there.name()));
         }
@@ -129,6 +137,24 @@ impl Domain {
         let macs = new_macs(&xml::clone::macs(text)?, &known_macs(self.host(), there)?);
         let mut id =
             Identity { name: name.to_owned(), uuid: uuid(), genid: uuid(), macs, ..Identity::default() };
+        there.clear_unfinished(name, self.host())?;
+        let nvram = self.hardware()?.nvram;
+        let own_nvram = (!nvram.is_empty()).then(|| self.own_nvram(name, &nvram));
+        let mut paths = Vec::new();
+        for (disk, volume) in disks.iter().zip(&volumes) {
+            let (file, to) = (self.own_file(name, disk, volume), there.pool(volume.pool().name())?);
+            to.is_free(&file)?;
+            paths.push(format!("{}/{file}", to.type_and_path()?.1.trim_end_matches('/')));
+        }
+        if let Some(own) = &own_nvram {
+            // Without a file, libvirt makes one of the template when the clone starts.
+            if self.host().file(&nvram)?.is_some() && there.file(own)?.is_some() {
+                return Err(refuse("file_exists", format!("{own} is there already on {}", there.name()))
+                    .on_host(there.name()));
+            }
+            paths.push(own.clone());
+        }
+        made.making = there.making(name, &paths)?;
         for (disk, volume) in disks.iter().zip(&volumes) {
             let own = self.copy_disk(name, there, disk, volume, options.disks)?;
             made.volumes.push(own.clone());
@@ -143,17 +169,8 @@ impl Domain {
                 format: linked.then(|| "qcow2".to_owned()),
             });
         }
-        let nvram = self.hardware()?.nvram;
-        if !nvram.is_empty() {
-            let file = Path::new(&nvram).file_name().unwrap_or_default().to_string_lossy();
-            let own = Path::new(&nvram).with_file_name(xml::clone::renamed(&file, self.name(), name));
-            let own = own.display().to_string();
-            // Without a file, libvirt makes one of the template when the clone starts.
+        if let Some(own) = own_nvram {
             if self.host().file(&nvram)?.is_some() {
-                if there.file(&own)?.is_some() {
-                    return Err(refuse("file_exists", format!("{own} is there already on {}", there.name()))
-                        .on_host(there.name()));
-                }
                 made.files.push((there.clone(), own.clone()));
                 let variables = self.host().read_file(&nvram, NVRAM)?;
                 there.write_file(
@@ -164,10 +181,10 @@ impl Domain {
             }
             id.nvram = Some(own);
         }
-        let domain = there.define(&xml::clone::clone(text, &id)?)?;
+        let domain = there.define(&xml::clone::clone(text, &id)?, true)?;
         made.domain = Some(domain.clone());
         if options.start {
-            domain.start(false)?;
+            domain.start(false, true)?;
         }
         Ok(domain)
     }
@@ -229,6 +246,23 @@ impl Domain {
             .hint("what the guest wrote may only look like it: find out what it is, and put it right in the definition"))
     }
 
+    /// What the clone's volume is called.
+    fn own_file(&self, name: &str, disk: &FormerDisk, volume: &Volume) -> String {
+        if volume.name().contains(self.name()) {
+            return xml::clone::renamed(volume.name(), self.name(), name);
+        }
+        // An image that does not bear the machine's name.
+        let extension = volume.name().rsplit_once('.').map(|(_, extension)| format!(".{extension}"));
+        format!("{name}-{}{}", disk.target, extension.unwrap_or_default())
+    }
+
+    /// Where the clone's UEFI variables are.
+    fn own_nvram(&self, name: &str, nvram: &str) -> String {
+        let file = Path::new(nvram).file_name().unwrap_or_default().to_string_lossy();
+        let own = Path::new(nvram).with_file_name(xml::clone::renamed(&file, self.name(), name));
+        own.display().to_string()
+    }
+
     fn copy_disk(
         &self,
         name: &str,
@@ -238,12 +272,7 @@ impl Domain {
         how: Disks,
     ) -> Result<Volume, Fault> {
         let here = self.host();
-        let mut file = xml::clone::renamed(volume.name(), self.name(), name);
-        if !volume.name().contains(self.name()) {
-            // An image that does not bear the machine's name.
-            let extension = volume.name().rsplit_once('.').map(|(_, extension)| format!(".{extension}"));
-            file = format!("{name}-{}{}", disk.target, extension.unwrap_or_default());
-        }
+        let file = self.own_file(name, disk, volume);
         let to = if there.name() == here.name() {
             volume.pool().clone()
         } else {

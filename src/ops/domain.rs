@@ -184,13 +184,18 @@ impl Domain {
         connection.domain_by_uuid(&uuid).map_err(|error| self.fault(error))
     }
 
-    /// Starts it; one that runs is left alone.
+    /// Starts it; one that runs is left alone. Without `force`, it must not run on another known host, nor a machine
+    /// there that writes to one of its disks.
     ///
     /// # Errors
-    /// What libvirt said.
-    pub fn start(&self, paused: bool) -> Result<(), Fault> {
+    /// `runs_elsewhere`, `disk_in_use`; what libvirt said.
+    pub fn start(&self, paused: bool, force: bool) -> Result<(), Fault> {
         if self.is_known() && self.state()?.is_active() {
             return Ok(());
+        }
+        if self.is_known() && !force {
+            let text = self.xml(XmlKind::Inactive)?;
+            super::twice::refuse(self.host(), self.name(), Some(&self.uuid()?), &text)?;
         }
         // Explained within the change: only so the gate sees that a refused start has changed nothing.
         let change = Change::new(self.host.name(), "domain", &self.name, "start");

@@ -31,6 +31,19 @@ pub struct FileFacts {
 }
 
 impl FileFacts {
+    /// What these paths are on a host; those that are not there are missing.
+    ///
+    /// # Errors
+    /// What the shell said.
+    pub(super) fn of(host: &Host, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Self>, Fault> {
+        let questions = paths.iter().flat_map(|path| ["f", path.as_str()]);
+        let probe = Probe::script(include_str!("preflight.sh"), questions);
+        let output = host.shell().probe(&probe).map_err(|error| Fault::from(error).on_host(host.name()))?;
+        let text = output.text();
+        let answers = paths.iter().zip(text.lines());
+        Ok(answers.filter_map(|(path, line)| Some((path.clone(), Self::read(line)?))).collect())
+    }
+
     fn read(line: &str) -> Option<Self> {
         let mut fields = line.splitn(3, '\t').map(str::trim);
         let kind = fields.next().filter(|kind| !kind.is_empty())?.to_owned();

@@ -253,9 +253,15 @@ impl Host {
         self.0.lanes.take(|| self.open())
     }
 
+    /// Whether opening failed within this time, and nothing has succeeded since. Asks nobody.
+    pub(super) fn was_down(&self, within: Duration) -> bool {
+        let failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().is_some_and(|(at, _)| at.elapsed() < within)
+    }
+
     /// The test driver: no daemon, no limit of requests, and each connection
     /// to a file is a host of its own.
-    fn in_process(&self) -> bool {
+    pub(super) fn in_process(&self) -> bool {
         self.uri().starts_with("test:")
     }
 

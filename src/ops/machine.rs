@@ -3,8 +3,10 @@
 use std::io::{Cursor, Write};
 
 use super::clone::Made;
-use super::{CopyWay, Domain, Host, Moving, Pool, Volume};
+use super::{CopyWay, Domain, Host, Moving, Pool, Volume, cpu};
+use crate::libvirt::Hypervisor;
 use crate::model::machine::{MachineDisk, MachineNic, MachineSpec};
+use crate::model::os::OsProfile;
 use crate::model::pool::file_name;
 use crate::model::{Bytes, Class, Fault, VolumeSpec};
 use crate::xml;
@@ -24,6 +26,12 @@ pub struct MachineRequest {
     pub nics: Vec<MachineNic>,
     /// The path of an installer's image on the host.
     pub iso: Option<String>,
+    /// What it is to run.
+    pub os: Option<OsProfile>,
+    /// The path of an image with drivers for virtio, for a system that has none.
+    pub drivers: Option<String>,
+    /// Hosts that it is to run on without its CPU changing.
+    pub among: Vec<Host>,
     /// Whether it boots by UEFI.
     pub uefi: bool,
     /// The model of the CPU, where the best that migrates is not wanted.
@@ -84,6 +92,7 @@ impl Host {
         file_name("domain", &wanted.name)?;
         self.refuse_cordoned()?;
         if self.domains()?.iter().any(|known| known.name() == wanted.name) {
+            super::unfinished::forget(self, &wanted.name);
             let message = format!("{} has a domain {} already", self.name(), wanted.name);
             return Err(refuse("domain_exists", message).on_host(self.name()));
         }
@@ -97,6 +106,7 @@ impl Host {
             .into_iter()
             .find(|kind| capabilities.contains(&format!("<domain type='{kind}'")));
         let virt_type = wanted.virt_type.clone().unwrap_or_else(|| offered.unwrap_or("kvm").to_owned());
+        let os = wanted.os.as_ref();
         let mut spec = MachineSpec {
             name: wanted.name.clone(),
             uuid: uuid::Uuid::new_v4().to_string(),
@@ -105,12 +115,35 @@ impl Host {
             vcpus: wanted.vcpus,
             // Of KVM all that can migrate to a host of the same kind; what QEMU itself makes up needs none.
             cpu: wanted.cpu.clone().or_else(|| (virt_type == "kvm").then(|| "host-model".to_owned())),
-            uefi: wanted.uefi,
+            uefi: wanted.uefi || os.is_some_and(|os| os.uefi),
+            tpm: os.is_some_and(|os| os.tpm),
+            plain: wanted.drivers.is_none() && os.is_some_and(|os| !os.virtio),
+            localtime: os.is_some_and(|os| os.localtime),
+            hyperv: os.is_some_and(|os| os.hyperv),
             nics: wanted.nics.clone(),
             boot: vec!["hd".to_owned()],
             virt_type,
             ..MachineSpec::default()
         };
+        if wanted.cpu.is_none() && !wanted.among.is_empty() {
+            let fit = self.common_cpu(&wanted.among, &spec.virt_type)?;
+            let required = fit.require.iter().map(|given| given.feature.clone()).collect();
+            spec.cpu_features = (fit.disable.into_keys().collect(), required);
+            spec.cpu = Some(fit.model);
+        }
+        self.clear_unfinished(&wanted.name, self)?;
+        let mut paths = Vec::new();
+        for (index, disk) in wanted.disks.iter().enumerate().filter(|(_, disk)| disk.volume.is_none()) {
+            let (pool, file) = (self.pool(&disk.pool)?, disk_file(wanted, index));
+            pool.is_free(&file)?;
+            paths.push(format!("{}/{file}", pool.type_and_path()?.1.trim_end_matches('/')));
+        }
+        if let (Some(_), Some(disk)) = (&wanted.user_data, wanted.disks.first()) {
+            let (pool, file) = (self.pool(&disk.pool)?, seed_file(wanted));
+            pool.is_free(&file)?;
+            paths.push(format!("{}/{file}", pool.type_and_path()?.1.trim_end_matches('/')));
+        }
+        made.making = self.making(&wanted.name, &paths)?;
         for (index, disk) in wanted.disks.iter().enumerate() {
             spec.disks.push(self.machine_disk(wanted, index, disk, made)?);
         }
@@ -118,6 +151,7 @@ impl Host {
             spec.cdroms.push(iso.clone());
             spec.boot.push("cdrom".to_owned());
         }
+        spec.cdroms.extend(wanted.drivers.clone());
         if let Some(user_data) = &wanted.user_data {
             let pool = match wanted.disks.first() {
                 Some(disk) => self.pool(&disk.pool)?,
@@ -129,7 +163,7 @@ impl Host {
                 }
             };
             let image = seed(&wanted.name, &spec.uuid, user_data)?;
-            let volume = pool.put(&format!("{}-seed.img", wanted.name), &image)?;
+            let volume = pool.put(&seed_file(wanted), &image)?;
             made.volumes.push(volume.clone());
             spec.disks.push(MachineDisk {
                 path: path_of(&pool, &volume)?,
@@ -138,12 +172,24 @@ impl Host {
                 read_only: true,
             });
         }
-        let domain = self.define(&xml::build::machine(&spec)?)?;
+        let domain = self.define(&xml::build::machine(&spec)?, false)?;
         made.domain = Some(domain.clone());
         if wanted.start {
-            domain.start(false)?;
+            domain.start(false, true)?;
         }
         Ok(domain)
+    }
+
+    /// The best CPU that this host and those can give a guest.
+    fn common_cpu(&self, among: &[Self], virt_type: &str) -> Result<cpu::decide::Fit, Fault> {
+        let mut hosts = among.to_vec();
+        if !hosts.contains(self) {
+            hosts.push(self.clone());
+        }
+        let of = Hypervisor { virt_type: virt_type.to_owned(), ..Hypervisor::default() };
+        let fit = cpu::decide::baseline(&cpu::offers(&hosts, &of)?)?;
+        cpu::confirm(&hosts, &of, &fit)?;
+        Ok(fit)
     }
 
     fn machine_disk(
@@ -157,8 +203,7 @@ impl Host {
         let (kind, _) = pool.type_and_path()?;
         // Over the network the host's cache is in the way of a migration.
         let cache = (kind == "netfs").then(|| "none".to_owned());
-        let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
-        let file = format!("{}{number}.qcow2", wanted.name);
+        let file = disk_file(wanted, index);
         let (volume, format) = match (&disk.volume, &disk.image) {
             (Some(name), _) => {
                 let volume = pool.volume(name)?;
@@ -191,6 +236,17 @@ impl Host {
         };
         Ok(MachineDisk { path: path_of(&pool, &volume)?, format, cache, read_only: false })
     }
+}
+
+/// What the volume of a disk is called.
+fn disk_file(wanted: &MachineRequest, index: usize) -> String {
+    let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
+    format!("{}{number}.qcow2", wanted.name)
+}
+
+/// What the volume with the seed is called.
+fn seed_file(wanted: &MachineRequest) -> String {
+    format!("{}-seed.img", wanted.name)
 }
 
 /// Where a volume is; in a plan it is not there yet.

@@ -51,17 +51,21 @@ impl Host {
         Ok(rows)
     }
 
-    /// Defines a domain, or changes the definition of the one with its name and UUID.
+    /// Defines a domain, or changes the definition of the one with its name and UUID. Without `force`, a new one must
+    /// not run on another known host, nor a machine there that writes to one of its disks.
     ///
     /// # Errors
-    /// What libvirt said of the XML.
-    pub fn define(&self, xml_text: &str) -> Result<Domain, Fault> {
+    /// `runs_elsewhere`, `disk_in_use`; what libvirt said of the XML.
+    pub fn define(&self, xml_text: &str, force: bool) -> Result<Domain, Fault> {
         let name = xml::domain::name(xml_text)?;
         let before = self.ask(|c| match c.domain_by_name(&name) {
             Ok(domain) => domain.xml(libvirt::XmlKind::Inactive).map(Some),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         })?;
+        if before.is_none() && !force {
+            super::twice::refuse(self, &name, None, xml_text)?;
+        }
         let mut change =
             Change::new(self.name(), "domain", &name, "define").after(xml::secret::hidden(xml_text));
         change.before = before.as_deref().map(xml::secret::hidden);
@@ -73,12 +77,14 @@ impl Host {
         })
     }
 
-    /// Starts a transient domain.
+    /// Starts a transient domain, which must not run on another known host, nor a machine there that writes to one of
+    /// its disks.
     ///
     /// # Errors
-    /// What libvirt said of the XML.
+    /// `runs_elsewhere`, `disk_in_use`; what libvirt said of the XML.
     pub fn create(&self, xml_text: &str) -> Result<Domain, Fault> {
         let name = xml::domain::name(xml_text)?;
+        super::twice::refuse(self, &name, None, xml_text)?;
         let change = Change::new(self.name(), "domain", &name, "create").after(xml::secret::hidden(xml_text));
         let connection = self.connection()?;
         let created = self.change(change, |permit| connection.create_domain(permit, xml_text))?;

@@ -277,6 +277,16 @@ impl Session {
         names.iter().map(|name| self.host(name)).collect()
     }
 
+    /// All hosts of the inventory, whatever `--hosts` says, and those that were named by URI.
+    pub(super) fn every_host(&self) -> Vec<Host> {
+        let mut hosts: Vec<Host> =
+            self.inventory().hosts.keys().filter_map(|name| self.host(name).ok()).collect();
+        let others: Vec<Host> =
+            self.hosts_known().values().filter(|host| !hosts.contains(host)).cloned().collect();
+        hosts.extend(others);
+        hosts
+    }
+
     fn unknown(&self, name: &str) -> Fault {
         let fault =
             Fault::new("unknown_host", format!("no host `{name}` in the inventory")).class(Class::Connect);

@@ -8,6 +8,7 @@ use serde::Serialize;
 pub use self::machine::machine;
 pub use self::pool::pool;
 use super::Error;
+use crate::model::pool::SecretKind;
 use crate::model::{Bytes, VolumeSpec};
 
 fn write<T: Serialize>(what: &'static str, root: &str, value: &T) -> Result<String, Error> {
@@ -128,6 +129,33 @@ pub fn bridge_network(name: &str, bridge: &str) -> Result<String, Error> {
     }
     let network = Network { name, forward: Forward { mode: "bridge" }, bridge: Bridge { name: bridge } };
     write("network", "network", &network)
+}
+
+/// A secret's description: private, and kept on the disk.
+///
+/// # Errors
+/// A name that XML cannot hold.
+pub fn secret(kind: SecretKind, usage: &str) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Secret<'a> {
+        #[serde(rename = "@ephemeral")]
+        ephemeral: &'static str,
+        #[serde(rename = "@private")]
+        private: &'static str,
+        usage: Usage<'a>,
+    }
+    #[derive(Serialize)]
+    struct Usage<'a> {
+        #[serde(rename = "@type")]
+        kind: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target: Option<&'a str>,
+    }
+    let ceph = kind == SecretKind::Ceph;
+    let usage = Usage { kind: kind.word(), name: ceph.then_some(usage), target: (!ceph).then_some(usage) };
+    write("secret", "secret", &Secret { ephemeral: "no", private: "yes", usage })
 }
 
 #[cfg(test)]

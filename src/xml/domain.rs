@@ -74,6 +74,7 @@ struct XmlDisk {
     source: Option<Source>,
     target: Option<Dev>,
     readonly: Option<serde::de::IgnoredAny>,
+    shareable: Option<serde::de::IgnoredAny>,
     transient: Option<serde::de::IgnoredAny>,
 }
 
@@ -147,6 +148,7 @@ impl From<XmlDisk> for Disk {
             format,
             cache,
             read_only: disk.readonly.is_some(),
+            shareable: disk.shareable.is_some(),
             transient: disk.transient.is_some(),
         }
     }
@@ -203,6 +205,16 @@ pub fn name(xml: &str) -> Result<String, Error> {
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .ok_or_else(|| Error::new("domain", "it has no <name>"))
+}
+
+/// The domain's UUID, if the description has one.
+///
+/// # Errors
+/// Text that is no domain's XML.
+pub fn uuid(xml: &str) -> Result<Option<String>, Error> {
+    let tree = roxmltree::Document::parse(xml).map_err(|error| Error::new("domain", error))?;
+    let uuid = tree.root_element().children().find(|node| node.has_tag_name("uuid"));
+    Ok(uuid.and_then(|node| node.text()).map(|uuid| uuid.trim().to_lowercase()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use roxmltree::{Document, Node};
 
+use crate::model::pool::KeptSecret;
+
 /// What stands for a secret.
 const HIDDEN: &str = "***";
 
@@ -32,6 +34,25 @@ fn secrets(node: Node<'_, '_>) -> Vec<Range<usize>> {
     let secret = |name: &str| name == "passwd" || name == "password";
     let attributes = node.attributes().filter(|attribute| secret(attribute.name()));
     attributes.map(|attribute| attribute.range_value()).collect()
+}
+
+/// What a `<secret>` that libvirt keeps is for.
+///
+/// # Errors
+/// Text that is no XML.
+pub fn kept(xml: &str) -> Result<KeptSecret, super::Error> {
+    let document = Document::parse(xml).map_err(|error| super::Error::new("secret", error))?;
+    let of =
+        |node: Option<Node<'_, '_>>| node.and_then(|node| node.text()).unwrap_or_default().trim().to_owned();
+    let find = |name: &str| document.descendants().find(|node| node.has_tag_name(name));
+    let usage = find("usage");
+    // Each type calls it otherwise: `name`, `target`, `volume`.
+    let name = usage.and_then(|usage| usage.children().find(Node::is_element));
+    Ok(KeptSecret {
+        usage: of(name),
+        kind: usage.and_then(|usage| usage.attribute("type")).unwrap_or("none").to_owned(),
+        uuid: of(find("uuid")),
+    })
 }
 
 #[cfg(test)]

@@ -404,6 +404,11 @@ impl Child {
         read(&self.stderr)
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().expect("waiting for a child").is_some()
+    }
+
     /// Waits for its end; kills it after `limit`, counted from here.
     pub fn wait(mut self, limit: Duration) -> Output {
         let deadline = Instant::now() + limit;

@@ -6,9 +6,11 @@ use rhai::{Array, ImmutableString, Map};
 use super::super::error::{Outcome, misuse};
 use super::super::options::{Options, keys, size, type_word};
 use super::super::show;
+use super::views::hosts_of;
 use super::{at, host_of};
 use crate::model::Bytes;
 use crate::model::machine::MachineNic;
+use crate::model::os::OsProfile;
 use crate::ops::{CloneOptions, DiskRequest, Disks, Domain, Host, MachineRequest};
 
 /// 2 GiB: what installers and cloud images of today's distributions run in.
@@ -101,11 +103,16 @@ pub(super) mod functions {
 
     /// Makes a machine from a map, defines it and starts it.
     ///
+    /// `os` decides devices: Windows gets SATA, e1000e, its own clock and Hyper-V's interfaces, and virtio instead of these
+    /// with `drivers`; Windows 11 also UEFI with secure boot and a TPM. With `among`, the CPU is the best that this host and
+    /// those have in common, so that it migrates to each.
+    ///
     /// q35 and virtio, a serial console, a screen on the host itself, a channel for the guest's agent; disks are qcow2, without
     /// the host's cache on shared pools. With `cloud_init` it gets a seed that cloud images read (NoCloud). When a step fails,
     /// what was made is taken back.
     ///
-    /// Errors: `invalid_name`, `domain_exists`, `storage_vol_exist`, `too_small`; what libvirt says; `unknown_option`.
+    /// Errors: `invalid_name`, `domain_exists`, `storage_vol_exist`, `too_small`, `unknown_os`, those of `baseline_cpu`; what
+    /// libvirt says; `unknown_option`.
     ///
     /// Example: `plan(|| host("test:///default").create(#{name: "web1", memory: "1GiB", disks: ["8GiB"], pool: "default-pool"}))`
     #[rhai_fn(name = "create", return_raw, pure)]
@@ -113,13 +120,22 @@ pub(super) mod functions {
         let map = Options::new(&keys::CREATE, details)?;
         let pool = map.text("pool")?.unwrap_or_else(|| "default".to_owned());
         let vcpus = map.count("vcpus")?.unwrap_or(2);
+        let os = map.text("os")?.map(|id| OsProfile::of(&id)).transpose()?;
+        let among = match map.value("among") {
+            Some(value) => hosts_of(&ctx, "create", value)?,
+            None => Vec::new(),
+        };
+        let memory = os.as_ref().map_or(MEMORY, |os| os.memory);
         let wanted = MachineRequest {
             name: map.text("name")?.ok_or_else(|| misuse("create: `name` is missing"))?,
-            memory: map.size("memory")?.unwrap_or(MEMORY),
+            memory: map.size("memory")?.unwrap_or(memory),
             vcpus: u32::try_from(vcpus).unwrap_or(u32::MAX),
             disks: items(&map, "disks")?.iter().map(|one| disk(one, &pool)).collect::<Outcome<_>>()?,
             nics: items(&map, "nics")?.iter().map(nic).collect::<Outcome<_>>()?,
             iso: map.text("iso")?,
+            os,
+            drivers: map.text("drivers")?,
+            among,
             uefi: map.flag("uefi")?,
             cpu: map.text("cpu")?,
             virt_type: map.word("type")?,

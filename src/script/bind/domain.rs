@@ -213,12 +213,14 @@ pub(super) mod functions {
 
     /// Starts it; one that runs is left alone.
     ///
-    /// Errors: what libvirt says.
+    /// Refused (exit 4) if it runs on another known host, or a machine there has one of its disks in use.
+    ///
+    /// Errors: `runs_elsewhere`, `disk_in_use`; what libvirt says.
     ///
     /// Example: `plan(|| host("test:///default").domain("test").start())`
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn start(ctx: NativeCallContext<'_>, domain: &mut Domain) -> Outcome<()> {
-        Ok(at(&ctx, || domain.start(false))?)
+        Ok(at(&ctx, || domain.start(false, false))?)
     }
 
     /// As `start()`, with options.
@@ -228,8 +230,9 @@ pub(super) mod functions {
     /// Example: `plan(|| host("test:///default").domain("test").start(#{paused: true}))`
     #[rhai_fn(name = "start", return_raw, pure)]
     pub fn start_with(ctx: NativeCallContext<'_>, domain: &mut Domain, options: Map) -> Outcome<()> {
-        let paused = Options::new(&keys::START, options)?.flag("paused")?;
-        Ok(at(&ctx, || domain.start(paused))?)
+        let options = Options::new(&keys::START, options)?;
+        let (paused, force) = (options.flag("paused")?, options.flag("force")?);
+        Ok(at(&ctx, || domain.start(paused, force))?)
     }
 
     /// Asks the guest to shut down and waits until it has, at most 60 s.

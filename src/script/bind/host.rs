@@ -157,17 +157,36 @@ pub(super) mod functions {
 
     /// Defines a domain from XML, or changes the definition of the one with its name and UUID.
     ///
-    /// Errors: what libvirt says of the XML.
+    /// A new one is refused (exit 4) if it runs on another known host, or a machine there has one of its disks in use:
+    /// both would write to it. Disks that are read-only or shareable do not count.
+    ///
+    /// Errors: `runs_elsewhere`, `disk_in_use`; what libvirt says of the XML.
     ///
     /// Example: `plan(|| host("test:///default").define("<domain type='test'><name>x</name><memory>1024</memory><os><type>hvm</type></os></domain>"))`
     #[rhai_fn(name = "define", return_raw, pure)]
     pub fn define(ctx: NativeCallContext<'_>, host: &mut Host, xml: &str) -> Outcome<Domain> {
-        Ok(at(&ctx, || host.define(xml))?)
+        Ok(at(&ctx, || host.define(xml, false))?)
+    }
+
+    /// As `define(xml)`, with options.
+    ///
+    /// Errors: those of `define(xml)`; `unknown_option`.
+    ///
+    /// Example: `plan(|| host("test:///default").define("<domain type='test'><name>x</name><memory>1024</memory><os><type>hvm</type></os></domain>", #{force: true}))`
+    #[rhai_fn(name = "define", return_raw, pure)]
+    pub fn define_with(
+        ctx: NativeCallContext<'_>,
+        host: &mut Host,
+        xml: &str,
+        options: Map,
+    ) -> Outcome<Domain> {
+        let force = Options::new(&keys::DEFINE, options)?.flag("force")?;
+        Ok(at(&ctx, || host.define(xml, force))?)
     }
 
     /// Starts a transient domain from XML: it is gone when it stops.
     ///
-    /// Errors: what libvirt says of the XML.
+    /// Errors: `runs_elsewhere`, `disk_in_use` as `define(xml)`; what libvirt says of the XML.
     ///
     /// Example: `plan(|| host("test:///default").create("<domain type='test'><name>x</name><memory>1024</memory><os><type>hvm</type></os></domain>"))`
     #[rhai_fn(name = "create", return_raw, pure)]

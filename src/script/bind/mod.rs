@@ -26,6 +26,7 @@ mod network;
 mod output;
 mod pool;
 mod pool_map;
+mod secrets;
 mod shell;
 mod snapshots;
 mod survey;
@@ -71,6 +72,7 @@ pub(super) fn register(engine: &mut Engine, lookup: Lookup) {
         snapshots,
         pool,
         pool_map,
+        secrets,
         volume_data,
         network,
         links,

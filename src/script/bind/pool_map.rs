@@ -7,7 +7,7 @@ use super::super::error::{Outcome, misuse};
 use super::super::options::{Options, keys, texts, type_word};
 use super::at;
 use crate::model::Fault;
-use crate::model::pool::{PoolAuth, PoolSpec};
+use crate::model::pool::{PoolAuth, PoolSpec, SecretKind};
 use crate::ops::{Host, Pool};
 
 /// A map within the map: all of its texts are needed.
@@ -27,6 +27,12 @@ fn number(map: &Options, key: &'static str) -> Outcome<Option<i64>> {
     value.as_int().map(Some).map_err(|_| {
         misuse(format!("define_pool: option `{key}` must be a number, not {}", type_word(value)))
     })
+}
+
+/// The value that libvirt is to keep for the pool.
+fn value_of(map: &Map) -> Outcome<Option<String>> {
+    let Some(auth) = map.get("auth").and_then(|auth| auth.clone().try_cast::<Map>()) else { return Ok(None) };
+    Options::new(&keys::POOL_AUTH, auth)?.text("value")
 }
 
 fn spec(map: Map) -> Outcome<PoolSpec> {
@@ -99,6 +105,8 @@ fn as_map(spec: PoolSpec) -> Map {
 pub(super) mod functions {
     /// Defines a storage pool of any type from a map, or from XML; does not start it.
     ///
+    /// With `value` in its `auth`, libvirt is given that secret first: see `define_secret`.
+    ///
     /// The map is checked before libvirt sees it. `name` and, but for rbd, zfs, iscsi-direct and gluster, `path` is on every host the same.
     ///
     /// Errors: `invalid_pool`, `invalid_name` for what cannot be; what libvirt says; `unknown_option`.
@@ -111,7 +119,15 @@ pub(super) mod functions {
                 .into_immutable_string()
                 .map_err(|kind| misuse(format!("define_pool takes XML or a map, not {kind}")))?
                 .to_string(),
-            Some(map) => crate::xml::build::pool(&spec(map)?.check()?).map_err(Fault::from)?,
+            Some(map) => {
+                let value = value_of(&map)?;
+                let spec = spec(map)?.check()?;
+                if let (Some(value), Some(auth)) = (value, &spec.auth) {
+                    let kind = if spec.kind == "rbd" { SecretKind::Ceph } else { SecretKind::Iscsi };
+                    at(&ctx, || host.define_secret(kind, &auth.secret, &value))?;
+                }
+                crate::xml::build::pool(&spec).map_err(Fault::from)?
+            }
         };
         Ok(at(&ctx, || host.define_pool(&xml))?)
     }

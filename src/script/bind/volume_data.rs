@@ -106,7 +106,7 @@ pub(super) mod functions {
 
     /// Replaces what is in the volume by a local file of at most its size.
     ///
-    /// What is interrupted leaves a mixture: `Pool.upload` makes a new volume, all or nothing.
+    /// Behind a shorter file there are zeros. What is interrupted leaves a mixture: `Pool.upload` makes a new volume, all or nothing.
     ///
     /// Errors: `local_file`, `too_large`; what libvirt says.
     ///

@@ -155,7 +155,11 @@ pub(in crate::script) static CONNECT: Keys = keys(
 );
 
 pub(in crate::script) static START: Keys =
-    keys("Domain", "start", &[flag("paused", "its processors do not run yet")]);
+    keys("Domain", "start", &[flag("paused", "its processors do not run yet"), FORCE]);
+
+const FORCE: Key = flag("force", "also if it, or a machine with one of its disks, runs on another host");
+
+pub(in crate::script) static DEFINE: Keys = keys("Host", "define", &[FORCE]);
 
 pub(in crate::script) static DESTROY: Keys = keys(
     "Domain",
@@ -237,7 +241,12 @@ pub(in crate::script) static DEFINE_POOL: Keys = keys(
         key("format", Holds::Text, "", "the file system, or the kind of partition table; of netfs \"nfs\""),
         key("version", Holds::Text, "", "the version of NFS, for instance \"4.2\""),
         key("initiator", Holds::Text, "", "the name by which an iSCSI server knows the host"),
-        key("auth", Holds::Value, "", "#{user, secret}: the account, and the usage name of a libvirt secret"),
+        key(
+            "auth",
+            Holds::Value,
+            "",
+            "#{user, secret, value}: the account, and the usage name of a libvirt secret",
+        ),
         key("fc_host", Holds::Value, "", "#{wwnn, wwpn} of a Fibre Channel port"),
         key("mode", Holds::Count, "", "permissions of the directory, for instance 0o711"),
         key(
@@ -257,6 +266,17 @@ pub(in crate::script) static POOL_AUTH: Keys = keys(
     &[
         key("user", Holds::Text, "", "the account; needed"),
         key("secret", Holds::Text, "", "the usage name of a libvirt secret; needed"),
+        key("value", Holds::Text, "", "the secret itself, which libvirt is to keep under that name"),
+    ],
+);
+
+pub(in crate::script) static DEFINE_SECRET: Keys = keys(
+    "Host",
+    "define_secret",
+    &[
+        key("usage", Holds::Text, "", "the name that pools use it by; needed"),
+        key("type", Holds::Word(&["ceph", "iscsi"]), "", "what it is for; needed"),
+        key("value", Holds::Text, "", "the key in Base64, or the password; needed"),
     ],
 );
 
@@ -378,7 +398,7 @@ pub(in crate::script) static CREATE: Keys = keys(
     "create",
     &[
         key("name", Holds::Text, "", "its name; needed"),
-        key("memory", Holds::Size, "\"2GiB\"", "its memory"),
+        key("memory", Holds::Size, "\"2GiB\"", "its memory; for Windows 4GiB"),
         key("vcpus", Holds::Count, "2", "virtual processors"),
         key("disks", Holds::Value, "", "an array of sizes, or of #{pool, size, image, volume}; needed"),
         key(
@@ -389,6 +409,9 @@ pub(in crate::script) static CREATE: Keys = keys(
         ),
         key("pool", Holds::Text, "\"default\"", "the pool of disks that name none"),
         key("iso", Holds::Text, "", "an installer's image: its path on the host"),
+        key("os", Holds::Text, "", "what it is to run, by osinfo's short id: \"debian12\", \"win11\""),
+        key("drivers", Holds::Text, "", "an image with virtio drivers for Windows: its path on the host"),
+        key("among", Holds::Value, "", "an array of hosts, or of names, that its CPU has to be the same on"),
         key(
             "cloud_init",
             Holds::Value,
@@ -630,6 +653,7 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &PLACEMENT,
     &CONNECT,
     &START,
+    &DEFINE,
     &DESTROY,
     &UNDEFINE,
     &SNAPSHOT,
@@ -638,6 +662,7 @@ pub(in crate::script) static ALL: &[&Keys] = &[
     &DOMAINS,
     &DEFINE_POOL,
     &POOL_AUTH,
+    &DEFINE_SECRET,
     &FC_HOST,
     &DOMAIN_CAPABILITIES,
     &CPU_OFFER,

@@ -52,3 +52,28 @@ fn a_machine_from_a_few_lines_runs_with_its_disks_and_seed_or_leaves_nothing() {
         "[\"running\", 1, true, [\"vda\", \"vdb\", \"vdc\"]]\ntrue\nCIDATA\n1\n\ndomain_exists: h2-a has a domain web1 already\n"
     );
 }
+
+#[test]
+fn the_system_decides_the_devices_and_the_group_the_cpu() {
+    let lab = pair();
+    let code = r#"
+        let h = host("h2-a");
+        let wanted = #{ pool: "shared", type: "qemu", memory: "128MiB", disks: ["1MiB"], nics: [#{bridge: "br0"}], start: false };
+        let made = |name, more| { let d = h.create(wanted + #{name: name} + more);
+            let x = d.inactive_xml; print(`${name}: ${d.disks[0].target} ${d.nics[0].model} ${x.contains("offset='localtime'")} ${d.disks.len()}`); d };
+        made.call("deb", #{os: "debian12"});
+        made.call("win", #{os: "win10", iso: "/srv/shared/win.iso"});
+        made.call("winv", #{os: "win10", iso: "/srv/shared/win.iso", drivers: "/srv/shared/virtio-win.iso"});
+        let cpu = xml(made.call("both", #{os: "debian12", among: ["h2-a", "h2-b"]}).inactive_xml);
+        print(cpu.get("cpu/@mode") + " " + (cpu.get("cpu/model") == baseline_cpu(["h2-a", "h2-b"], #{type: "qemu"}).model));
+        print(h.create(wanted + #{name: "big", os: "win10", memory: ()}).info.max_memory == size("4GiB"));
+        for id in ["debain12", "beos"] { try { h.create(wanted + #{name: "x", os: id}) } catch (e) { print(`${e.code}: ${e.hint}`) } }"#;
+    let said = run_code(&lab, code);
+    assert_eq!(
+        said.ends(0).stdout,
+        "deb: vda virtio false 1\nwin: sda e1000e true 2\nwinv: vda virtio true 3\nboth: vda virtio false 1\n\
+         custom true\ntrue\n\
+         unknown_os: did you mean `debian12`?\n\
+         unknown_os: its short id, as `osinfo-query os` lists them: \"debian12\", \"win11\"; \"linux\" for any other Linux\n"
+    );
+}

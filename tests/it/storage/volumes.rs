@@ -82,6 +82,8 @@ fn volumes_are_copied_converted_wiped_and_checked() {
     let lab = pair();
     let here = lab.scratch().join("image");
     sparse(&here, 8 << 20, false);
+    let short = lab.scratch().join("short");
+    fs::write(&short, "short").unwrap();
     let code = format!(
         r#"let a = host("h2-a"); let b = host("h2-b"); let p = a.pool("shared");
         let q = b.define_pool(#{{name: "own", path: "/var/lib/libvirt/own"}}); q.build(); q.start();
@@ -105,19 +107,21 @@ fn volumes_are_copied_converted_wiped_and_checked() {
         print(p.volume("airy").allocation);
         p.volume("airy").resize("3MiB");
         print(p.volume("airy").capacity);
-        p.volume("again").upload("/etc/hostname");
+        p.volume("again").upload("{short}");
+        print(a.run("printf short >/root/x; truncate -s 8M /root/x; cmp /root/x /srv/shared/again", #{{check: false, changes: false}}).status);
         p.volume("raw").wipe();
         for name in ["raw", "../raw", ""] {{ try {{ p.upload("{here}", name) }} catch (e) {{ print(`${{e.code}}: ${{e.message}}`) }} }}
         try {{ p.upload("/nonexistent", "x") }} catch (e) {{ print(`${{e.code}}: ${{e.message}}`) }}
         try {{ p.volume("image.qcow2").clone_to("x", #{{pool: q, format: "raw"}}) }} catch (e) {{ print(e.code) }}
         try {{ p.volume("top.qcow2").clone_to("x", #{{pool: q}}) }} catch (e) {{ print(e.code) }}"#,
-        here = here.display()
+        here = here.display(),
+        short = short.display()
     );
     let said = run_code(&lab, &code);
     said.ends(0);
     assert_eq!(
         said.stdout,
-        "64\n[\"h2-b\", \"raw\", 8388608]\ntrue\nqcow2\ntrue\n8388608\n2097152\n0\n3145728\n\
+        "64\n[\"h2-b\", \"raw\", 8388608]\ntrue\nqcow2\ntrue\n8388608\n2097152\n0\n3145728\n0\n\
          storage_vol_exist: shared has a volume raw already\n\
          invalid_name: the name of a volume cannot be \"../raw\": it has a slash in it\n\
          invalid_name: the name of a volume cannot be \"\": it is empty\n\
