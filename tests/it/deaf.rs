@@ -10,8 +10,11 @@ use crate::scene::{Alone, script};
 /// How long any of it may take: kvmsh gives up after 15 s, and all are begun at once.
 const SOON: Duration = Duration::from_secs(100);
 
+/// What becomes of a caller.
+type Treat = fn(TcpStream);
+
 /// Listens on a port of its own, and treats everybody in this way.
-fn listen(treat: fn(TcpStream)) -> u16 {
+fn listen(treat: Treat) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -57,7 +60,7 @@ fn dying(mut caller: TcpStream) {
 
 #[test]
 fn who_listens_and_is_no_host_is_given_up_in_time_by_every_operation() {
-    let kinds: [(&str, fn(TcpStream)); 4] =
+    let kinds: [(&str, Treat); 4] =
         [("silent", silent), ("garbage", garbage), ("dripping", dripping), ("dying", dying)];
     let (health, inventory) = (script("health.rhai"), script("inventory.rhai"));
     let operations: [(&[&str], i32); 8] = [

@@ -89,6 +89,8 @@ enum Held {
     Nothing,
     /// A lease, when the host last confirmed it, in which boot of the host it was taken, and the way to it.
     Lease(f64, String, Shell),
+    /// It was asked for, and the answer did not come: the host may have given it all the same.
+    Asked(Shell),
     /// It was somebody else's meanwhile: this run changes the host no more.
     Lost(Fault),
     /// The host takes no leases; it was told.
@@ -130,7 +132,7 @@ impl Leases {
         self.shared.over.notify_all();
         let drop_one = |held: &Mutex<Held>| {
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Held::Lease(_, _, shell) = std::mem::take(&mut *held) {
+            if let Held::Lease(_, _, shell) | Held::Asked(shell) = std::mem::take(&mut *held) {
                 // What fails here ends by itself.
                 let command = command(&["drop", &self.run]).timeout(Some(GIVE_BACK));
                 let _ = clearing(GIVE_BACK, || crate::gate::mark(|permit| shell.run(permit, &command)));
@@ -201,8 +203,14 @@ impl Host {
                     *held = self.take_lease()?;
                 }
             }
-            Held::Nothing => {
-                *held = self.take_lease()?;
+            Held::Nothing | Held::Asked(_) => {
+                let taken = self.take_lease();
+                // Whoever cannot be reached was not asked, and whoever refuses has answered.
+                let asked = |fault: &Fault| fault.class != Class::Connect && fault.code != "lease_held";
+                if taken.as_ref().is_err_and(asked) {
+                    *held = Held::Asked(self.shell().clone());
+                }
+                *held = taken?;
                 session.leases().renew_from_now_on();
             }
         }

@@ -190,7 +190,12 @@ fn units_of_systemd(lab: &VmLab, node: &str) {
     assert!(lab.shell(node, "cat /run/kvmsh/lease").contains("timed.rhai"), "{}", said());
     lab.shell(node, "systemctl stop kvmsh-nightly || true");
     assert_eq!(web(), "shut off", "{}", said());
-    assert!(!said().contains("SIGKILL") && !said().contains("timed out. Killing"), "{}", said());
+    // What libvirt's ssh still does then is nobody's loss.
+    assert!(
+        !said().contains("(kvmsh) with signal SIGKILL") && !said().contains("timed out. Killing"),
+        "{}",
+        said()
+    );
     assert!(lab.shell(node, result).contains("ExecMainStatus=130"), "{}", said());
     assert_eq!(lab.shell(node, "cat /run/kvmsh/lease 2>/dev/null || true"), "", "the lease is given back");
 }
