@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::Host;
 use crate::gate::{Change, Mode, Outcome, Permit};
 use crate::model::{Class, Fault, clearing, finishing};
-use crate::ssh::{Command, Shell};
+use crate::ssh::{Command, Kind, Shell};
 
 use marks::{Answer, Process};
 pub use marks::{Cordon, Lease, Marks};
@@ -200,14 +200,13 @@ impl Host {
                     return Err(fault);
                 } else {
                     // With the host's boot all leases on it ended.
-                    *held = self.take_lease()?;
+                    *held = self.take_lease(&mut false)?;
                 }
             }
             Held::Nothing | Held::Asked(_) => {
-                let taken = self.take_lease();
-                // Whoever cannot be reached was not asked, and whoever refuses has answered.
-                let asked = |fault: &Fault| fault.class != Class::Connect && fault.code != "lease_held";
-                if taken.as_ref().is_err_and(asked) {
+                let mut unheard = false;
+                let taken = self.take_lease(&mut unheard);
+                if unheard {
                     *held = Held::Asked(self.shell().clone());
                 }
                 *held = taken?;
@@ -241,14 +240,15 @@ impl Host {
         Ok(())
     }
 
-    fn take_lease(&self) -> Result<Held, Fault> {
+    /// `unheard`: whether the host was asked and its answer did not come.
+    fn take_lease(&self, unheard: &mut bool) -> Result<Held, Fault> {
         let session = self.session();
         let leases = session.leases();
         let began = uptime();
         let mut steal = None;
         loop {
             let asked = uptime();
-            let answer = match self.ask_for_lease(steal.as_deref()) {
+            let answer = match self.ask_for_lease(steal.as_deref(), unheard) {
                 Ok(answer) => answer,
                 // libvirt over TLS needs no SSH; who has none, has no leases.
                 Err(fault) if fault.class == Class::Connect && !self.uri().contains("+ssh") => {
@@ -286,7 +286,7 @@ impl Host {
         }
     }
 
-    fn ask_for_lease(&self, steal: Option<&str>) -> Result<Answer, Fault> {
+    fn ask_for_lease(&self, steal: Option<&str>, unheard: &mut bool) -> Result<Answer, Fault> {
         let leases = self.session().leases();
         let purpose = leases.purpose();
         let holder = line(&format!("{}@{}", purpose.user, Process::controller()));
@@ -295,6 +295,12 @@ impl Host {
         words.extend(steal);
         let command = command(&words);
         let output = crate::gate::mark(|permit| self.shell().run(permit, &command));
+        *unheard = matches!(
+            output.as_ref().map_err(|error| &error.kind),
+            Err(Kind::Stopped { may_run: true, .. }
+                | Kind::CommandTimeout { may_run: true, .. }
+                | Kind::Lost { .. })
+        );
         let output = output.map_err(|error| Fault::from(error).on_host(self.name()))?;
         if !output.ok() {
             let why = format!("status {} {}", output.status, output.error_text());
