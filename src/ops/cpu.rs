@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use explain::{Demand, Verdict, demands, judge};
-pub(super) use explain::{explain_start, remedy};
+pub(super) use explain::{explain_start, question, remedy};
 pub use flags::cost_of;
 pub use look::Look;
 
@@ -165,9 +165,18 @@ impl Cpu {
         let of = self.of(of)?;
         match self.host.ask(|c| c.compare_cpu(&of, cpu, false))? {
             0 => Ok(Compared::Incompatible),
+            // libvirt leaves out of its comparison whatever the `<cpu>` names, also what it switches off.
+            1 if self.has_disabled(&of, cpu)? => Ok(Compared::Superset),
             1 => Ok(Compared::Identical),
             _ => Ok(Compared::Superset),
         }
+    }
+
+    /// Whether guests can have something here that a `<cpu>` switches off.
+    fn has_disabled(&self, of: &Hypervisor, cpu: &str) -> Result<bool, Fault> {
+        let cpu = GuestCpu::read(cpu)?;
+        let features = self.host_offer(of)?.1.unwrap_or_default();
+        Ok(cpu.with(&["disable", "forbid"]).any(|feature| features.contains(feature)))
     }
 
     /// The host model here, as a `<cpu>` to compare another host with.

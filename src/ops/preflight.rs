@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::cpu::remedy;
+use super::cpu::{question, remedy};
 use super::facts::{FileFacts, HostFacts};
 use super::{Domain, Host};
 use crate::libvirt::{Hypervisor, XmlKind};
@@ -428,7 +428,8 @@ pub fn cpu_blockers(
     if hardware.cpu_xml.is_empty() {
         return Ok(Vec::new());
     }
-    let compared = on.ask(|c| match c.compare_cpu(&subject.hypervisor(), &hardware.cpu_xml, true) {
+    let cpu = question(&hardware.cpu_xml)?;
+    let compared = on.ask(|c| match c.compare_cpu(&subject.hypervisor(), &cpu, true) {
         // Which features, in libvirt's words.
         Err(error) if error.is_cpu_incompatible() => Ok(Some(error.to_string())),
         other => other.map(|_| None),

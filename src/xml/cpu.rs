@@ -16,6 +16,8 @@ pub struct GuestCpu {
     pub model: String,
     /// The vendor that the host must have, where one is asked for.
     pub vendor: String,
+    /// What libvirt compares at a start: `none`, `partial`, `full`; empty where it is not said.
+    pub check: String,
     /// Policies by feature: `require`, `disable`, `force`, `optional`, `forbid`.
     pub features: BTreeMap<String, String>,
 }
@@ -36,6 +38,7 @@ impl GuestCpu {
             mode: node.attribute("mode").unwrap_or_default().to_owned(),
             model: own_text(node, "model"),
             vendor: own_text(node, "vendor"),
+            check: node.attribute("check").unwrap_or_default().to_owned(),
             features: features.filter_map(policy).collect(),
         }
     }
@@ -58,7 +61,7 @@ impl GuestCpu {
         let off = disable.into_iter().map(|feature| (feature.clone(), "disable".to_owned()));
         let on = require.into_iter().map(|feature| (feature.clone(), "require".to_owned()));
         let features = off.chain(on).collect();
-        Self { mode: "custom".into(), model: model.to_owned(), vendor: String::new(), features }
+        Self { mode: "custom".into(), model: model.to_owned(), features, ..Self::default() }
     }
 
     /// As XML, to ask libvirt about.

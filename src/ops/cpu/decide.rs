@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::flags::{ARCH_CAPABILITIES_WHY, FLAGS, HYPERVISOR_WHY, IN_ARCH_CAPABILITIES, When};
+use super::flags::{ARCH_CAPABILITIES_WHY, FLAGS, GIVEN_BY_QEMU, HYPERVISOR_WHY, IN_ARCH_CAPABILITIES, When};
 use crate::model::suggest::did_you_mean;
 use crate::model::{Class, Fault};
 use crate::xml::cpu::{CpuMap, GuestCpu};
@@ -244,6 +244,9 @@ pub fn needs(cpu: &GuestCpu, offer: &Offer) -> Result<Option<Features>, Fault> {
     }
     let mut features = offer.content(&cpu.model)?.clone();
     for (feature, policy) in &cpu.features {
+        if GIVEN_BY_QEMU.contains(&feature.as_str()) {
+            continue;
+        }
         match policy.as_str() {
             // Forced ones are given whether the host has them or not; optional ones may be left out.
             "disable" | "forbid" | "optional" | "force" => drop(features.remove(feature)),

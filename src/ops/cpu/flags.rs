@@ -204,20 +204,26 @@ pub(super) const ARCH_CAPABILITIES_WHY: &str =
 pub(super) const HYPERVISOR_WHY: &str =
     "Tells the guest that it is one, so that it uses the hypervisor's clocks and offers.";
 
+/// What QEMU gives to guests of KVM although the host model does not show it: `no_autoenable_flags` in QEMU's
+/// target/i386/cpu.c. A guest that runs has it in its `<cpu>`, and libvirt would say that no host has it.
+pub(super) const GIVEN_BY_QEMU: &[&str] = &["topoext"];
+
 /// What a guest loses without a feature; empty where nothing is worth saying.
 pub fn cost_of(feature: &str) -> &'static str {
     match feature {
-        "avx" | "avx2" | "fma" | "fma4" | "f16c" | "xop" => {
-            "vector code (media, numerics, cryptography) falls back to SSE"
+        "avx" | "avx2" | "fma" | "f16c" => {
+            "vector code (media, numerics, cryptography) falls back to SSE, and systems built for x86-64-v3 do not start (RHEL 10)"
         }
+        "fma4" | "xop" => "vector code (media, numerics, cryptography) falls back to SSE",
         "aes" | "pclmuldq" | "vaes" | "vpclmulqdq" | "sha-ni" | "gfni" => {
             "encryption and checksums run several times slower"
         }
         "pcid" | "invpcid" => "the Meltdown fix costs more at each system call",
         "hle" | "rtm" | "taa-no" => "nothing: transactions are switched off as unsafe on most CPUs",
-        "bmi1" | "bmi2" | "abm" | "adx" | "movbe" | "tbm" => {
-            "bit tricks in compilers' and cryptographic code"
+        "bmi1" | "bmi2" | "abm" | "movbe" => {
+            "bit tricks of compilers and cryptography, and systems built for x86-64-v3 do not start (RHEL 10)"
         }
+        "adx" | "tbm" => "bit tricks of compilers and cryptography",
         "x2apic" => "interrupts cost more, and no more than 255 processors",
         "tsc-deadline" => "timers cost more",
         "rdrand" | "rdseed" => "the guest's entropy comes from elsewhere, early boot may wait for it",
@@ -228,6 +234,17 @@ pub fn cost_of(feature: &str) -> &'static str {
             "nothing that guests notice"
         }
         "smap" | "smep" | "umip" | "pku" => "a protection of the guest's kernel against its own programs",
+        "vme" => "real-mode programs (DOS) run slower",
+        "popcnt" | "cx16" | "ssse3" | "sse4.1" | "sse4.2" | "lahf_lm" => {
+            "systems built for x86-64-v2 do not start (RHEL 9)"
+        }
+        "sse4a" | "3dnow" | "3dnowext" | "mmxext" => "vector code of old programs runs slower",
+        "rdtscp" | "rdpid" | "tsc_adjust" | "invtsc" => "reading the clock costs more",
+        "erms" | "fsrm" | "clflushopt" | "clwb" | "movdiri" | "movdir64b" => {
+            "copying and flushing memory is a little slower"
+        }
+        "fsgsbase" => "switching threads costs a little more",
+        "monitor" | "waitpkg" => "nothing: hosts keep it to themselves",
         "nx" => "the guest's memory is executable: many systems refuse to start",
         "pdpe1gb" => "no pages of 1 GiB",
         "vmx" | "svm" => "the guest cannot run guests itself",
