@@ -141,6 +141,7 @@ fn closing() -> Roff {
                 "KVMSH_JOURNAL_SIZE, KVMSH_JOURNAL_AGE, KVMSH_JOURNAL_KEEP",
                 "When a new journal is begun (16MiB, 30d), and how many old ones are kept (24).",
             ),
+            ("KVMSH_LEASE_TTL", "After how many seconds a lease on a host is void that nobody renews (60)."),
             ("VISUAL, EDITOR", "What :edit opens at the prompt."),
             ("NO_COLOR", "Set to anything: no colour, unless --color says otherwise."),
             ("CLICOLOR_FORCE", "Set to anything but 0: colour also where no terminal is."),

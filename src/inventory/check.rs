@@ -5,6 +5,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::model::secret;
+
 /// Whether this can be a host's, a group's or a tag's name.
 pub fn host_name(name: &str) -> bool {
     (1..=253).contains(&name.len())
@@ -44,7 +46,10 @@ pub(super) fn jump(text: &str) -> Result<(), String> {
 
 /// A libvirt URI: `driver[+transport]://[user@][host][:port]/path[?parameters]`.
 pub(super) fn uri(text: &str) -> Result<Remote, String> {
-    let bad = |why: &str| format!("`{text}` is no libvirt URI: {why}");
+    let bad = |why: &str| format!("`{}` is no libvirt URI: {why}", secret::urls(text));
+    if secret::urls(text) != text {
+        return Err(bad("it has a password, which neither SSH nor libvirt takes from there"));
+    }
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(bad("it contains a space or a control character"));
     }

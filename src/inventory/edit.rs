@@ -135,7 +135,7 @@ impl Editor {
             let fault = Fault::new("unknown_host", format!("{name} is not in {}", self.path.display()));
             let hint = suggest::did_you_mean(name, inventory.hosts.keys().map(String::as_str));
             let hint = hint.unwrap_or_else(|| "see: kvmsh hosts list".to_owned());
-            return Err(fault.class(Class::Connect).hint(hint).into());
+            return Err(fault.class(Class::Usage).hint(hint).into());
         }
         let (text, groups) = removed(&self.text, name).map_err(|cause| self.fail("edit", cause))?;
         self.replace(text)?;

@@ -82,7 +82,13 @@ fn place(path: &Path, text: &str, span: &Range<usize>) -> Place {
     let (line, column) = position(text, span.start);
     let token = text.get(span.clone()).unwrap_or_default();
     let length = token.lines().next().unwrap_or_default().chars().count().max(1);
-    Place { script: path.display().to_string(), text: text.to_owned(), line, column, length }
+    Place {
+        script: path.display().to_string(),
+        text: crate::model::secret::blank_urls(text),
+        line,
+        column,
+        length,
+    }
 }
 
 /// Line and column in characters of a byte offset, both from 1.

@@ -5,16 +5,17 @@ mod edit;
 mod flaw;
 mod read;
 mod select;
+mod trust;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub use check::host_name;
 pub use edit::{Editor, NewHost};
 pub use read::parse;
 pub use select::select;
+pub use trust::trusted;
 
 use crate::model::{Class, Diagnosis, Fault, Inventory};
 
@@ -69,10 +70,7 @@ fn read_trusted(path: &Path) -> Result<Option<String>, Fault> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(fail(e.to_string())),
     };
-    // Of the file that was opened, not of the path: that may change in between.
-    let meta = file.metadata().map_err(|e| fail(e.to_string()))?;
-    trusted(meta.uid(), meta.mode(), rustix::process::geteuid().as_raw())
-        .map_err(|why| fail(why).hint(format!("chown root {0}; chmod o-w {0}", path.display())))?;
+    trusted(path, &file)?;
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
     if bytes.len() as u64 > LARGEST {
@@ -84,62 +82,9 @@ fn read_trusted(path: &Path) -> Result<Option<String>, Fault> {
     })
 }
 
-/// Refuses to run as root what everybody could have written.
-///
-/// # Errors
-/// `world_writable` (refused), with what to do.
-pub fn trusted_code(path: &Path, file: &File) -> Result<(), Fault> {
-    const STICKY: u32 = 0o1000;
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let refuse = |what: String, remedy: String| {
-        Err(Fault::new("world_writable", format!("everybody may write to {what}, and kvmsh runs as root"))
-            .class(Class::Refused)
-            .hint(remedy))
-    };
-    // A pipe, as in `kvmsh <(…)`, is nobody else's.
-    let Some(meta) = file.metadata().ok().filter(std::fs::Metadata::is_file) else { return Ok(()) };
-    let shown = path.display();
-    if meta.mode() & 0o002 != 0 {
-        return refuse(shown.to_string(), format!("chmod o-w {shown}"));
-    }
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let Some(dir) = real.parent() else { return Ok(()) };
-    match std::fs::metadata(dir) {
-        // In a sticky directory, such as /tmp, nobody can replace the file.
-        Ok(meta) if meta.mode() & 0o002 != 0 && meta.mode() & STICKY == 0 => {
-            refuse(format!("the directory of {shown}"), format!("chmod o-w {}", dir.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Root must not be sent to hosts, keys and jump hosts of somebody else's choice.
-fn trusted(owner: u32, mode: u32, me: u32) -> Result<(), String> {
-    if me != 0 {
-        return Ok(());
-    }
-    if owner != 0 {
-        return Err(format!("it belongs to the user with the id {owner}, and kvmsh runs as root"));
-    }
-    if mode & 0o002 != 0 {
-        return Err("everybody may write to it, and kvmsh runs as root".to_owned());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn root_reads_no_inventory_that_others_can_change() {
-        assert!(trusted(1000, 0o600, 0).is_err());
-        assert!(trusted(0, 0o666, 0).is_err());
-        assert!(trusted(0, 0o644, 0).is_ok());
-        assert!(trusted(0, 0o666, 1000).is_ok());
-    }
 
     #[test]
     fn a_named_inventory_has_to_exist_and_the_usual_one_does_not() {

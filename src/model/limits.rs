@@ -17,11 +17,13 @@ pub struct Limits {
     pub depth: usize,
     /// Operations in all; 0 is no limit.
     pub operations: u64,
+    /// Bytes that the whole process may hold: what no other limit bounds, such as a map that is only written to.
+    pub memory: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { string: 256 << 20, array: 1_000_000, map: 100_000, depth: 64, operations: 0 }
+        Self { string: 256 << 20, array: 1_000_000, map: 100_000, depth: 64, operations: 0, memory: 4 << 30 }
     }
 }
 
@@ -35,6 +37,7 @@ impl Limits {
             Limit::Map(n) => self.map = n,
             Limit::Depth(n) => self.depth = n,
             Limit::Operations(n) => self.operations = n,
+            Limit::Memory(n) => self.memory = n,
         }
         self
     }
@@ -53,20 +56,29 @@ pub enum Limit {
     Depth(usize),
     /// See [`Limits::operations`].
     Operations(u64),
+    /// See [`Limits::memory`].
+    Memory(u64),
 }
 
 impl FromStr for Limit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad =
-            || format!("`{text}` is no limit: write string=1GiB, array=N, map=N, depth=N or operations=N");
+        let bad = || {
+            format!(
+                "`{text}` is no limit: write string=1GiB, array=N, map=N, depth=N, memory=8GiB or operations=N"
+            )
+        };
         let (name, value) = text.split_once('=').ok_or_else(bad)?;
         let count = || value.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(bad);
         Ok(match name {
             "string" => {
                 let size = value.parse::<Bytes>().map_err(|_| bad())?;
                 Self::String(usize::try_from(size.0).ok().filter(|n| *n > 0).ok_or_else(bad)?)
+            }
+            "memory" => {
+                let size = value.parse::<Bytes>().map_err(|_| bad())?;
+                Self::Memory(Some(size.0).filter(|n| *n > 0).ok_or_else(bad)?)
             }
             "array" => Self::Array(count()?),
             "map" => Self::Map(count()?),
@@ -86,8 +98,9 @@ mod tests {
     fn limits_are_named() {
         let limits = |text: &str| Limits::default().with(text.parse().unwrap());
         assert_eq!(limits("string=1GiB").string, 1 << 30);
+        assert_eq!(limits("memory=8GiB").memory, 8 << 30);
         assert_eq!((limits("array=5").array, limits("depth=9999").depth), (5, 256));
-        for bad in ["", "array", "array=0", "array=x", "arrays=5", "string=-1"] {
+        for bad in ["", "array", "array=0", "array=x", "memory=0", "arrays=5", "string=-1"] {
             assert!(bad.parse::<Limit>().is_err(), "{bad}");
         }
     }

@@ -17,6 +17,9 @@ pub const NAMES: &[&str] = &[
     "bearer",
 ];
 
+/// As [`NAMES`], where they are words of their own: `DB_PASS`, `api-key`, not `bypass` and `keyboard`.
+const WORDS: &[&str] = &["pass", "pwd", "pw", "key", "auth"];
+
 /// What stands in a secret's place.
 pub const HIDDEN: &str = "***";
 
@@ -34,7 +37,52 @@ static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 /// Whether a name tells that its value is a secret.
 pub fn is_telling(name: &str) -> bool {
     let name = name.to_lowercase().replace('-', "_");
-    NAMES.iter().any(|word| name.contains(word)) && !name.ends_with("_env") && !name.ends_with("_file")
+    let innocent = ["_env", "_file", "_sock"].iter().any(|end| name.ends_with(end));
+    let telling = || name.split('_').any(|word| WORDS.contains(&word));
+    !innocent && (NAMES.iter().any(|word| name.contains(word)) || telling())
+}
+
+/// The text with the passwords of its URLs hidden: `scheme://user:password@host`.
+pub fn urls(text: &str) -> String {
+    let mut text = text.to_owned();
+    let mut from = 0;
+    while let Some(part) = url_password(&text, from) {
+        if let Some((colon, host)) = part.password {
+            text.replace_range(colon..host, HIDDEN);
+        }
+        from = part.begins;
+    }
+    text
+}
+
+/// As [`urls`], with an asterisk for each character: nothing moves.
+pub fn blank_urls(text: &str) -> String {
+    let mut text = text.to_owned();
+    let mut from = 0;
+    while let Some(part) = url_password(&text, from) {
+        if let Some((colon, host)) = part.password {
+            let stars = "*".repeat(text[colon..host].chars().count());
+            text.replace_range(colon..host, &stars);
+        }
+        from = part.begins;
+    }
+    text
+}
+
+/// One URL of a text: where what follows `://` begins, and from where to where its password goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Url {
+    begins: usize,
+    password: Option<(usize, usize)>,
+}
+
+/// The next URL of a text.
+fn url_password(text: &str, from: usize) -> Option<Url> {
+    let begins = from + text[from..].find("://")? + 3;
+    let rest = &text[begins..];
+    let end = rest.find(['/', '"', '\'', '`', ' ', '\n']).unwrap_or(rest.len());
+    let parts = rest[..end].find(':').zip(rest[..end].rfind('@')).filter(|(colon, at)| colon < at);
+    Some(Url { begins, password: parts.map(|(colon, at)| (begins + colon + 1, begins + at)) })
 }
 
 /// From now on this value is shown nowhere, neither as it is nor as JSON and Rust write it, nor line by line.
@@ -71,7 +119,10 @@ fn in_environment() -> &'static [String] {
     VALUES.get_or_init(|| {
         let secret = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             let value = value.to_string_lossy().into_owned();
-            let telling = is_telling(&name.to_string_lossy()) && value.len() >= SHORTEST_IN_ENVIRONMENT;
+            let name = name.to_string_lossy();
+            // The shell's own name for a directory.
+            let telling = is_telling(&name) && name != "PWD" && name != "OLDPWD";
+            let telling = telling && value.len() >= SHORTEST_IN_ENVIRONMENT;
             telling.then_some(value)
         };
         std::env::vars_os().filter_map(secret).collect()
@@ -115,18 +166,7 @@ pub fn arguments(words: &[String]) -> Vec<String> {
 /// hidden. A secret under no name is not to be seen: give it on `stdin`, or tell with `secret(text)`.
 pub fn command(line: &str) -> String {
     let mut out = String::new();
-    let mut rest = scrub(line).into_owned();
-    // `scheme://user:password@host`
-    let mut from = 0;
-    while let Some(at) = rest[from..].find("://").map(|at| from + at + 3) {
-        let end = rest[at..].find(['/', '"', '\'', ' ']).map_or(rest.len(), |end| at + end);
-        if let Some((colon, host)) =
-            rest[at..end].find(':').zip(rest[at..end].rfind('@')).filter(|(c, h)| c < h)
-        {
-            rest.replace_range(at + colon + 1..at + host, HIDDEN);
-        }
-        from = at;
-    }
+    let rest = urls(&scrub(line));
     let mut rest = rest.as_str();
     while let Some((at, name)) = first_name(rest) {
         let (before, behind) = rest.split_at(at + name);
@@ -161,7 +201,17 @@ fn first_name(text: &str) -> Option<(usize, usize)> {
     // ASCII alone: the places are those of the text itself.
     let lower = text.to_ascii_lowercase();
     let names = NAMES.iter().filter_map(|name| lower.find(name).map(|at| (at, name.len())));
-    names.min_by_key(|(at, length)| (*at, std::cmp::Reverse(*length)))
+    let words = WORDS.iter().filter_map(|word| {
+        let mut places = lower.match_indices(word).map(|(at, _)| at);
+        places.find(|at| is_given(&lower[..*at], &lower[at + word.len()..])).map(|at| (at, word.len()))
+    });
+    names.chain(words).min_by_key(|(at, length)| (*at, std::cmp::Reverse(*length)))
+}
+
+/// Whether what stands between these is a word of its own that something is assigned to.
+fn is_given(before: &str, behind: &str) -> bool {
+    !before.ends_with(|c: char| c.is_alphanumeric())
+        && (behind.starts_with(['=', ':']) || before.ends_with("--") && behind.starts_with(' '))
 }
 
 #[cfg(test)]
@@ -196,12 +246,30 @@ mod tests {
     }
 
     #[test]
+    fn names_tell_as_words_or_by_what_is_in_them() {
+        for name in
+            ["DB_PASSWORD", "passwd", "db-pass", "PWD", "api_key", "AUTH", "x-auth", "credentials", "TOKEN2"]
+        {
+            assert!(is_telling(name), "{name}");
+        }
+        for name in
+            ["bypass", "keyboard", "author", "monkey", "password_file", "SSH_AUTH_SOCK", "key_env", "path"]
+        {
+            assert!(!is_telling(name), "{name}");
+        }
+    }
+
+    #[test]
     fn command_lines_lose_values_under_telling_names() {
         for (line, shown) in [
             ("curl -H 'X-Token: abc' u", "curl -H 'X-Token: ***' u"),
             ("mysql --password=abc db", "mysql --password=*** db"),
             ("export SECRET_KEY=\"a b\"; run", "export SECRET_KEY=\"***\"; run"),
             ("git clone https://u:pw@h/x", "git clone https://u:***@h/x"),
+            ("virsh -c qemu+ssh://u:p:w@h/system list", "virsh -c qemu+ssh://u:***@h/system list"),
+            ("DB_PASS=abc run; auth: 'a b'", "DB_PASS=*** run; auth: '***'"),
+            ("curl --key abc --pwd=x u", "curl --key *** --pwd=*** u"),
+            ("cat key; grep pass x; keyboard=de bypass=1", "cat key; grep pass x; keyboard=de bypass=1"),
             ("useradd eva", "useradd eva"),
         ] {
             assert_eq!(command(line), shown, "{line}");

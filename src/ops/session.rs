@@ -9,6 +9,7 @@ use super::shared::Proofs;
 use super::{Host, Leases, Steps};
 use crate::gate::{Gate, Journal, Mode};
 use crate::inventory;
+use crate::model::secret;
 use crate::model::suggest::did_you_mean;
 use crate::model::{
     Cancel, Class, Fault, HostEntry, Inventory, Limits, NoScreen, Progress, Prompt, Screen, Target,
@@ -310,7 +311,7 @@ fn unlisted(target: Target) -> HostEntry {
 /// Reads a libvirt URI: `driver[+transport]://[user@][host][:port]/path`.
 fn target_of(uri: &str) -> Result<Target, Fault> {
     let bad = |why: &str| {
-        Fault::new("invalid_uri", format!("`{uri}` is not a libvirt URI: {why}"))
+        Fault::new("invalid_uri", format!("`{}` is not a libvirt URI: {why}", secret::urls(uri)))
             .class(Class::Usage)
             .hint("for instance qemu+ssh://root@192.0.2.7/system, qemu:///system or test:///default")
     };
@@ -321,6 +322,11 @@ fn target_of(uri: &str) -> Result<Target, Fault> {
     let (authority, _) = rest.split_once('/').ok_or_else(|| bad("it has no path"))?;
     if authority.is_empty() {
         return Ok(Target::local(uri, uri));
+    }
+    if secret::urls(uri) != uri {
+        return Err(bad("it has a password, which neither SSH nor libvirt takes from there").hint(
+            "leave it out: kvmsh uses keys, and `host.with_password(secret(text))` where there is none yet",
+        ));
     }
     let (user, place) = match authority.rsplit_once('@') {
         Some((user, place)) => (Some(user.to_owned()), place),

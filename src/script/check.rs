@@ -4,6 +4,7 @@
 //! known, nothing is said of its members. A variable that is assigned a second time anywhere has no type.
 
 mod calls;
+mod facts;
 mod imports;
 mod natives;
 mod options;

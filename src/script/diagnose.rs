@@ -295,7 +295,7 @@ fn without_passwords(text: &str) -> String {
             }
         }
     }
-    shown.into_iter().collect()
+    crate::model::secret::blank_urls(&shown.into_iter().collect::<String>())
 }
 
 /// Where the inside of a text in quotes lies that begins here, and how long it is; one that is not closed goes to the end.

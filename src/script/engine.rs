@@ -9,11 +9,15 @@ use rhai::{Dynamic, Engine, OptimizationLevel};
 use super::bind;
 use super::error::ScriptFault;
 use super::modules::Modules;
-use crate::model::{Fault, Progress};
+use crate::model::cancel::is_finishing;
+use crate::model::{Bytes, Fault, Progress};
 use crate::ops::Session;
 
 /// How many operations pass between two looks at the cancel token.
 const LOOK_EVERY: u64 = 64;
+
+/// And between two looks at the memory that is held.
+const MEASURE_EVERY: u64 = LOOK_EVERY * 64;
 
 /// As many texts as `Engine::new` interns.
 const INTERNED: usize = 256;
@@ -64,9 +68,14 @@ pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup, printer
     engine.set_module_resolver(modules);
 
     let cancel = session.cancel().clone();
+    let memory = limits.memory;
     engine.on_progress(move |operations| {
         if operations % LOOK_EVERY != 0 {
             return None;
+        }
+        // What clears away needs its own.
+        if operations % MEASURE_EVERY == 0 && !is_finishing() && held() > memory {
+            return Some(Dynamic::from(ScriptFault { fault: too_much(memory) }));
         }
         cancel.cut_short().map(|stop| Dynamic::from(ScriptFault { fault: stop.fault() }))
     });
@@ -78,6 +87,19 @@ pub(super) fn build(session: &Session, modules: Modules, lookup: Lookup, printer
     });
     bind::register(&mut engine, lookup);
     engine
+}
+
+/// How many bytes of memory the process holds; nothing where the system does not say.
+fn held() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text.split(' ').nth(1).and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
+    pages.saturating_mul(rustix::param::page_size() as u64)
+}
+
+fn too_much(memory: u64) -> Fault {
+    let message = format!("the script holds more memory than it may: {}", Bytes(memory));
+    Fault::new("script_limit", message)
+        .hint("look for a map or array that grows without end, or allow more: --limit memory=8GiB")
 }
 
 /// Where a script's lines of data go. Once stdout cannot be written, what

@@ -111,7 +111,7 @@ impl Modules {
             Fault::new("no_module", format!("cannot read the module {name}")).because(error.to_string())
         };
         let mut opened = std::fs::File::open(&file).map_err(fail)?;
-        crate::inventory::trusted_code(&file, &opened)?;
+        crate::inventory::trusted(&file, &opened)?;
         let mut text = String::new();
         opened.read_to_string(&mut text).map_err(fail)?;
         Ok((name, text))

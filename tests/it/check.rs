@@ -46,6 +46,21 @@ fn all_that_is_wrong_is_told_with_its_place_and_what_was_meant() {
 }
 
 #[test]
+fn a_file_that_cannot_be_parsed_keeps_none_of_the_others_from_being_read() {
+    let home = home();
+    for (name, text) in [("one.rhai", "let x = ;\nslep(1);"), ("two.rhai", "slep(1);"), ("four.rhai", "fn (")]
+    {
+        fs::write(home.path().join(name), text).unwrap();
+    }
+    let (code, _, stderr) =
+        run(home.path(), &["check", "one.rhai", "two.rhai", "three.rhai", "four.rhai"], "");
+    assert_eq!(code, Some(2), "{stderr}");
+    for part in ["one.rhai:1:9", "two.rhai:1:1", "no script three.rhai", "four.rhai:1:4"] {
+        assert!(stderr.contains(part), "no {part:?} in\n{stderr}");
+    }
+}
+
+#[test]
 fn programs_get_records_and_editors_ask_over_stdin() {
     let home = home();
     let (code, stdout, stderr) = run(home.path(), &["check", "--output", "json", "-"], BAD);

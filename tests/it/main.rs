@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod connect;
 mod cpus;
+mod deaf;
 mod demo;
 mod deps;
 mod docs;

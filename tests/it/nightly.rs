@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lab::{Lab, Output, wait_until};
-use crate::scene::{LONG, kvmsh, pair, run_code, script};
+use crate::scene::{HOSTS, LONG, active, defined, kvmsh, pair, run_code, script};
 
 fn run(lab: &Lab, options: &[&str], name: &str, args: &[&str]) -> Output {
     let mut kvmsh = kvmsh(lab, options);
@@ -34,25 +34,28 @@ fn no_script_changes_anything_while_it_plans() {
     let off = lab.guest("h2-a", "old").off().start();
     let before = everything(&lab);
     assert!(before.contains("old") && before.contains("etc/hosts"), "{before}");
-    let plans: &[(&str, &[&str], &[i32])] = &[
-        ("evacuate.rhai", &["h2-a"], &[6]),
-        ("backup.rhai", &["h2-a", "--to", "/root/backup"], &[6]),
-        ("snapshot-rotate.rhai", &["h2-a"], &[6]),
-        ("clone.rhai", &["old", "copy"], &[6]),
-        ("bench-storage.rhai", &["shared", "h2-a"], &[6]),
-        ("tune-cpu.rhai", &["old", "--model", "qemu64"], &[0, 1, 4, 6]),
-        ("cpu-report.rhai", &["h2-a", "h2-b"], &[0, 5]),
-        // The lab has no NFS.
-        ("setup-storage.rhai", &["h2-b", "--server", "h2-a"], &[1, 4, 6]),
-        ("health.rhai", &[], &[0, 5]),
-        ("inventory.rhai", &[], &[0]),
-        ("prepare-hosts.rhai", &["h2-a", "h2-b"], &[4, 5, 6]),
-        // The lab's network is no interface file's: there is nothing to plan, and nothing is changed either.
-        ("setup-network.rhai", &["h2-a", "--port", "eth0"], &[1, 4, 6]),
+    let plans: &[(&str, &[&str], i32, &str)] = &[
+        ("evacuate.rhai", &["h2-a"], 6, "old"),
+        ("backup.rhai", &["h2-a", "--to", "/root/backup"], 6, "/root/backup/old"),
+        ("snapshot-rotate.rhai", &["h2-a"], 6, "snapshot-create-as"),
+        ("clone.rhai", &["old", "copy"], 6, "define domain copy"),
+        ("bench-storage.rhai", &["shared", "h2-a"], 6, "create volume shared/"),
+        ("tune-cpu.rhai", &["old", "--model", "qemu64"], 6, "define domain old"),
+        ("cpu-report.rhai", &["h2-a", "h2-b"], 0, "Nothing to change"),
+        // The lab has no NFS yet.
+        ("setup-storage.rhai", &["h2-b", "--server", "h2-a"], 6, "exportfs -ra"),
+        ("health.rhai", &["--pool-warn", "101", "--pool-bad", "101"], 0, "Nothing to change"),
+        ("inventory.rhai", &[], 0, "Nothing to change"),
+        ("prepare-hosts.rhai", &["h2-a", "h2-b"], 6, "known_hosts on h2-b"),
+        // The lab's network is no interface file's: that is refused in a plan as it is otherwise.
+        ("setup-network.rhai", &["h2-a", "--port", "eth0"], 4, ""),
     ];
-    for (name, args, codes) in plans {
+    for (name, args, code, lists) in plans {
         let plan = run(&lab, &["--plan"], name, args);
-        assert!(codes.contains(&plan.code()), "{name}: {plan}");
+        plan.ends(*code).prints(&[lists]);
+        if *code == 6 {
+            plan.prints(&["made. Nothing was changed."]);
+        }
         assert_eq!(everything(&lab), before, "{name}");
     }
     let mut known: Vec<_> = plans.iter().map(|(name, ..)| (*name).to_owned()).collect();
@@ -95,6 +98,43 @@ fn health_tells_what_is_not_as_it_should_be() {
     ]);
     let line = run(&lab, &[], "health.rhai", &[&well[..], &["--monitoring"]].concat());
     line.ends(2).prints(&["CRITICAL - 2 hosts, 1 bad, 1 warnings: h2-b guest down is shut off"]);
+
+    // A pool that is full, a lease that nobody gave back, a guest that stands still, a clock that is wrong.
+    let faults = "mkdir /srv/full && mount -t tmpfs -o size=2m none /srv/full && \
+        virsh -q pool-define-as full dir --target /srv/full && virsh -q pool-start full && \
+        dd if=/dev/zero of=/srv/full/disk bs=1M count=2 status=none && virsh -q pool-refresh full && \
+        virsh -q pool-define-as off dir --target /srv/off && virsh -q pool-autostart off && \
+        printf 'run=x\\nttl=1\\ntaken=1\\nrenewed=1\\nboot=%s\\nholder=night@other\\npurpose=x\\nprocess=x\\n' \
+            \"$(cat /proc/sys/kernel/random/boot_id)\" >/run/kvmsh/lease";
+    let mut sh = lab.on_host("h2-a", "sh");
+    sh.args(["-ec", faults]);
+    lab.run(sh, LONG).ends(0);
+    let web = lab.guest("h2-b", "web1").start();
+    web.wait_boot();
+    lab.virsh("h2-b", &["suspend", "web1"]);
+    // All hosts of the lab have this machine's clock: one is told another time.
+    let shifted = "printf '#!/bin/sh\\nexec /usr/bin/date -d \"1 hour ago\" \"$@\"\\n' >/usr/local/bin/date && chmod 755 /usr/local/bin/date";
+    let mut sh = lab.on_host("h2-b", "sh");
+    sh.args(["-ec", shifted]);
+    lab.run(sh, LONG).ends(0);
+    let all = run(&lab, &["-o", "json"], "health.rhai", &["--pool-warn", "95", "--pool-bad", "99"]);
+    let found: serde_json::Value = serde_json::from_str(&all.ends(5).stdout).unwrap();
+    for (host, check, state, detail) in [
+        ("h2-a", "pool full", "bad", "100 % full"),
+        ("h2-a", "pool off", "bad", "should start with the host"),
+        ("h2-a", "lease", "warn", "left behind by night@other"),
+        ("h2-b", "guest web1", "warn", "is paused"),
+        ("h2-b", "guest down", "bad", "is shut off"),
+        ("h2-b", "clock", "warn", "s behind this machine's"),
+    ] {
+        let there = found.as_array().unwrap().iter().any(|row| {
+            row["host"] == host
+                && row["check"] == check
+                && row["state"] == state
+                && row["detail"].as_str().unwrap().contains(detail)
+        });
+        assert!(there, "{host} {check} {state} {detail}: {found:#}");
+    }
     lab.stop("h2-b", "libvirtd", "KILL");
     let dead = run(&lab, &["-o", "json"], "health.rhai", &[&well[..], &["h2-b"]].concat());
     dead.ends(5).prints(&["libvirt"]);
@@ -229,7 +269,8 @@ echo "$LC_ALL $*" >>/srv/shared/calls
 case "$*" in
 *domfsthaw*) [ ! -e /srv/shared/no-thaw ] || { echo "the agent is away" >&2; exit 1; } ;;
 *domjobinfo*) [ ! -e /srv/shared/gone ] || { echo "domain is not running" >&2; exit 1; }; echo "Job type: Unbounded" ;;
-*domfsfreeze* | *backup-begin* | *domjobabort*) ;;
+*backup-begin*) [ ! -e /srv/shared/no-begin ] || { echo "no room for a copy" >&2; exit 1; } ;;
+*domfsfreeze* | *domjobabort*) ;;
 *) exec /usr/bin/virsh "$@" ;;
 esac
 "#;
@@ -266,6 +307,12 @@ fn no_guest_stays_frozen(lab: &Lab) {
     let (ended, calls) = backup(true);
     assert!([130, 143].contains(&ended.code()), "{ended}");
     assert_eq!(calls, whole, "{ended}");
+    // The copy cannot begin: nobody stays frozen, and nobody else's job is aborted.
+    std::fs::write(shared.join("no-begin"), "").unwrap();
+    let (ended, calls) = backup(false);
+    ended.ends(5).says(&["error: web1: ", "no room for a copy"]);
+    assert_eq!(calls, ["domfsfreeze", "backup-begin", "domfsthaw"], "{ended}");
+    std::fs::remove_file(shared.join("no-begin")).unwrap();
     // The guest goes away, and nobody waits for it.
     std::fs::write(shared.join("gone"), "").unwrap();
     let (ended, calls) = backup(false);
@@ -282,9 +329,14 @@ fn no_guest_stays_frozen(lab: &Lab) {
 fn a_signal_at_any_moment_leaves_a_true_exit_code_a_valid_journal_and_no_lease() {
     let rounds =
         std::env::var("KVMSH_SIGNAL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20u64);
-    let lab = Lab::up(&["h2-a"]);
+    let lab = pair();
+    let web = lab.guest("h2-a", "web1").start();
+    web.wait_boot();
+    // Steps that clear away, and a move to wherever the guest is not.
     let code = r#"let h = host("h2-a");
-        for n in 0..3 { finally(|| h.run("echo x >/root/half; sleep 0.02"), || h.run("rm -f /root/half")); }"#;
+        for n in 0..2 { finally(|| h.run("echo x >/root/half; sleep 0.02"), || h.run("rm -f /root/half")); }
+        let on = if h.domains().is_empty() { host("h2-b") } else { h };
+        on.domain("web1").migrate(if on.name == "h2-a" { "h2-b" } else { "h2-a" });"#;
     let mut ends = std::collections::BTreeMap::<i32, u32>::new();
     // A sequence that covers the run evenly, and is the same each time.
     let whole = {
@@ -292,6 +344,8 @@ fn a_signal_at_any_moment_leaves_a_true_exit_code_a_valid_journal_and_no_lease()
         run_code(&lab, code).ends(0);
         u64::try_from(began.elapsed().as_millis()).unwrap()
     };
+    let mut open = std::collections::HashMap::<String, i64>::new();
+    let (mut read, mut before) = (0, String::new());
     for round in 0..rounds {
         let child = lab.spawn(kvmsh(&lab, &["-c", code]));
         std::thread::sleep(Duration::from_millis((round * 619) % 1000 * whole * 11 / 10 / 1000));
@@ -300,24 +354,40 @@ fn a_signal_at_any_moment_leaves_a_true_exit_code_a_valid_journal_and_no_lease()
         ended.within(Duration::from_secs(60));
         let code = ended.code();
         // Ended by the signal itself only before kvmsh could listen for it: nothing was begun then.
-        assert!([0, 130, 143, 129].contains(&code), "{ended}");
+        assert!([0, 130, 143, 129].contains(&code), "round {round}: {ended}\nafter {before}");
+        before = ended.to_string();
         *ends.entry(code).or_default() += 1;
-        let mut look = lab.on_host("h2-a", "sh");
-        look.args(["-c", "cat /run/kvmsh/lease /root/half 2>/dev/null; true"]);
-        assert_eq!(lab.run(look, LONG).stdout, "", "round {round}: {ended}");
+        for host in HOSTS {
+            let mut look = lab.on_host(host, "sh");
+            look.args(["-c", "cat /run/kvmsh/lease /root/half 2>/dev/null; true"]);
+            assert_eq!(lab.run(look, LONG).stdout, "", "round {round}: {ended}");
+        }
+        // The guest runs once, and is defined once, and what was aborted is over: kvmsh is gone and does no more.
+        wait_until(Duration::from_secs(30), &format!("one web1, round {round}: {ended}"), || {
+            let ask = |ask: fn(&Lab, &str) -> Vec<String>| HOSTS.map(|host| ask(&lab, host)).concat();
+            let mut job =
+                lab.on_host(if active(&lab, "h2-a").is_empty() { "h2-b" } else { "h2-a" }, "timeout");
+            job.args(["10", "virsh", "domjobinfo", "web1"]);
+            let idle = lab.run(job, LONG).stdout.contains("None");
+            idle && ask(active) == ["web1"] && ask(defined) == ["web1"]
+        });
+        // Every line is whole, and what began has its end.
+        let text = std::fs::read_to_string(lab.scratch().join("state/kvmsh/journal.ndjson")).unwrap();
+        for line in text[read..].lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+            let step = match line["phase"].as_str().unwrap() {
+                "begin" | "run_begin" => 1,
+                _ => -1,
+            };
+            *open.entry(format!("{}{}", line["run"], line["change"])).or_default() += step;
+        }
+        read = text.len();
+        assert!(open.values().all(|count| *count == 0), "round {round}: {open:?}: {ended}");
     }
-    let text = std::fs::read_to_string(lab.scratch().join("state/kvmsh/journal.ndjson")).unwrap();
-    let mut open = std::collections::HashMap::<String, i64>::new();
-    for line in text.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
-        let step = match line["phase"].as_str().unwrap() {
-            "begin" | "run_begin" => 1,
-            _ => -1,
-        };
-        *open.entry(format!("{}{}", line["run"], line["change"])).or_default() += step;
-    }
-    assert!(open.values().all(|count| *count == 0), "{open:?}");
+    web.wait_tick();
+    assert_eq!(web.ticks().boots, 1);
     assert!(ends.len() > 1, "the signals came at no moment that matters: {ends:?}");
+    println!("{rounds} signals ended {ends:?}");
     run_code(&lab, code).ends(0);
 }
 

@@ -230,9 +230,14 @@ impl Alone {
 
     /// `kvmsh ARGS`, killed after 20 s. stdout and stderr are small enough for a pipe.
     pub fn run(&self, args: &[&str]) -> Output {
+        self.run_for(args, Duration::from_secs(20))
+    }
+
+    /// `kvmsh ARGS`, killed when the time is over.
+    pub fn run_for(&self, args: &[&str], limit: Duration) -> Output {
         let began = Instant::now();
         let output = Command::new("timeout")
-            .args(["-s", "KILL", "20", env!("CARGO_BIN_EXE_kvmsh")])
+            .args(["-s", "KILL", &limit.as_secs().to_string(), env!("CARGO_BIN_EXE_kvmsh")])
             .args(args)
             .current_dir(self.0.path())
             .env_clear()

@@ -83,3 +83,56 @@ fn known_secrets_are_in_no_journal_no_plan_no_error_and_no_log() {
         assert!(!text.contains("q-"), "{text}");
     }
 }
+
+/// Neither SSH nor libvirt takes a password from a URI: it is refused, and shown nowhere.
+#[test]
+fn a_password_in_a_uri_is_refused_and_masked() {
+    let alone = crate::scene::Alone::new();
+    let uri = "qemu+ssh://eva:q-uri-1@127.0.0.1:1/system";
+    let inventory = alone.dir().join("hosts.toml");
+    std::fs::write(&inventory, format!("[hosts.x]\nuri = \"{uri}\"\n")).unwrap();
+    alone.write("uri.rhai", &format!("let h = host(\"{uri}\");\nh.run(\"true\");\n"));
+    let inventory = inventory.display().to_string();
+    for words in [
+        &["uri.rhai"][..],
+        &["--log-format", "json", "uri.rhai"],
+        &["-c", "try { host(args[0]) } catch (e) { print(e) } host(args[0])", uri],
+        &["-H", uri, "-c", "hosts()"],
+        &["hosts", "add", "x", uri],
+        &["--inventory", &inventory, "hosts"],
+        &["--inventory", &inventory, "-o", "json", "hosts", "test"],
+    ] {
+        let ended = alone.run(words);
+        assert!([1, 2].contains(&ended.code()), "{words:?}: {ended}");
+        ended.says(&["***"]);
+        assert!(!ended.stderr.contains("q-uri") && !ended.stdout.contains("q-uri"), "{words:?}: {ended}");
+    }
+    let journal = alone.dir().join(".local/state/kvmsh/journal.ndjson");
+    let journal = std::fs::read_to_string(journal).unwrap_or_default();
+    assert!(!journal.contains("q-uri"), "{journal}");
+}
+
+/// What `once` keeps for the next run is in a file that nobody else reads, and in nothing else that is written down.
+#[test]
+fn what_a_step_returns_is_kept_where_nobody_else_looks() {
+    use std::os::unix::fs::PermissionsExt;
+    let alone = crate::scene::Alone::new();
+    alone.write(
+        "steps.rhai",
+        r#"let told = once("login", || #{ db_pass: "q-once-1", auth: "q-once-2", n: 7 });
+           host("test:///default").run(`true DB_PASS=${told.db_pass} --auth ${told.auth}`);
+           fail("failed", #{ message: `went wrong with --pwd=${told.db_pass} and auth: ${told.auth}` });"#,
+    );
+    let first = alone.run(&["steps.rhai", "--key=q-once-3", "--auth", "q-once-4"]);
+    let second = alone.run(&["steps.rhai", "--key=q-once-3", "--auth", "q-once-4"]);
+    second.ends(1).says(&["login: done by an earlier run"]);
+    let steps = alone.dir().join(".local/state/kvmsh/steps");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let files: Vec<_> = std::fs::read_dir(&steps).unwrap().map(|one| one.unwrap().path()).collect();
+    assert_eq!((mode(&steps), files.len(), mode(&files[0])), (0o700, 1, 0o600));
+    let journal = std::fs::read_to_string(alone.dir().join(".local/state/kvmsh/journal.ndjson")).unwrap();
+    assert!(journal.contains("DB_PASS=***") && !journal.contains("q-once"), "{journal}");
+    for ended in [&first, &second] {
+        assert!(ended.code() == 1, "{ended}");
+    }
+}

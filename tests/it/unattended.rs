@@ -115,6 +115,98 @@ fn root_runs_no_script_and_no_module_that_everybody_may_write() {
     alone.run(&["script.rhai"]).ends(4).says(&["the directory of script.rhai"]);
     open(".", 0o1777);
     alone.run(&["script.rhai"]).ends(0);
+
+    // Nor what somebody else owns, or could put another in the place of, however far up.
+    let own = |name: &str, user: u32| {
+        std::os::unix::fs::chown(alone.dir().join(name), Some(user), None).unwrap();
+    };
+    own("script.rhai", 12345);
+    alone.run(&["script.rhai"]).ends(4).says(&["error[not_ours]", "12345", "chown root script.rhai"]);
+    own("script.rhai", 0);
+    own("module.rhai", 12345);
+    alone.run(&["script.rhai"]).ends(4).says(&["error[not_ours]", "module.rhai", "script.rhai:1:8"]);
+    own("module.rhai", 0);
+    std::fs::create_dir_all(alone.dir().join("a/b")).unwrap();
+    alone.write("a/b/deep.rhai", "print(1)");
+    alone.write("a/b/hosts.toml", "[hosts.x]\naddress = \"localhost\"\n");
+    let (script, inventory) = (["a/b/deep.rhai"], ["--inventory", "a/b/hosts.toml", "-c", "1"]);
+    for words in [&script[..], &inventory] {
+        alone.run(words).ends(0);
+        for (mode, user, code) in [(0o777, 0, "world_writable"), (0o755, 12345, "not_ours")] {
+            open("a", mode);
+            own("a", user);
+            alone.run(words).ends(4).says(&[&format!("error[{code}]"), "/a, above a/b/"]);
+            own("a", 0);
+            open("a", 0o755);
+        }
+    }
+    own("a/b/hosts.toml", 12345);
+    alone.run(&inventory).ends(4).says(&["error[not_ours]"]);
+    own("a/b/hosts.toml", 0);
+    open("a/b/hosts.toml", 0o666);
+    alone.run(&inventory).ends(4).says(&["error[world_writable]"]);
+}
+
+/// What a library of another clock says, which `hands` move.
+fn by_another_clock(alone: &Alone, hands: &std::path::Path, args: &[&str]) -> Command {
+    let library = crate::leases::glob("/usr/lib", "faketime/libfaketimeMT.so.1");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvmsh"));
+    command
+        .args(["--timeout", "90s"])
+        .args(args)
+        .current_dir(alone.dir())
+        .env_clear()
+        .env("HOME", alone.dir());
+    command.env("PATH", "/usr/bin:/bin").env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", hands);
+    command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn when_the_window_closes_what_is_in_flight_ends_and_nothing_more_begins() {
+    let now = jiff::Zoned::now();
+    let hour = |hours: i64| now.saturating_add(jiff::Span::new().hours(hours)).strftime("%H:%M").to_string();
+    let window = format!("{}-{}", hour(-2), hour(2));
+    let alone = Alone::new();
+    let hands = alone.dir().join("hands");
+    let there = |name: &str| alone.dir().join(name).exists();
+    for (before, code, class) in
+        [("h.run(`touch before`);", 5, "something was done"), ("", 5, "the step in flight was")]
+    {
+        std::fs::write(&hands, "+0\n").unwrap();
+        for name in ["begun", "jumped", "ended", "more", "cleared"] {
+            let _ = std::fs::remove_file(alone.dir().join(name));
+        }
+        alone.write(
+            "night.rhai",
+            &format!(
+                "let h = host(`test:///default`); {before}
+                finally(|| {{ h.run(`touch begun; while ! [ -e jumped ]; do sleep 0.1; done; touch ended`); h.run(`touch more`); }},
+                    || h.run(`touch cleared`));"
+            ),
+        );
+        let mut command = by_another_clock(&alone, &hands, &["--window", &window, "night.rhai"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("the step to begin", || there("begun"));
+        std::fs::write(&hands, "+3h\n").unwrap();
+        std::fs::write(alone.dir().join("jumped"), "").unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(code), "{class}: {said}");
+        assert!(
+            said.contains("error[window_closed]: not begun outside of the window") && said.contains(&window),
+            "{said}"
+        );
+        assert!(there("ended") && there("cleared") && !there("more"), "{said}");
+    }
+    // The journal has what began with its end, and nothing of what did not begin.
+    let journal = alone.run(&["journal", "-o", "json"]);
+    let changes: serde_json::Value = serde_json::from_str(&journal.stdout).unwrap();
+    assert_eq!(
+        changes.as_array().map(|all| all.iter().filter(|one| one["result"] == "ok").count()),
+        Some(5),
+        "{journal}"
+    );
 }
 
 #[test]
@@ -200,6 +292,15 @@ fn what_clears_away_runs_however_the_script_ends() {
         let ran = alone.run(&["--timeout", "2s", "-c", &format!("print({})", work(body))]);
         ran.ends(code).prints(&["cleared\n"]).within(Duration::from_secs(15));
     }
+    // A block within another that clears away, after the stop: each has its own time, and runs to its end.
+    let alone = Alone::new();
+    let code = "finally(|| sleep(50), || finally(|| { print(`outer`); sleep(0.3); exit(3) }, || { sleep(0.3); finally(|| print(`inner`), || print(`innermost`)) }))";
+    let ran = alone.run(&["--timeout", "1s", "-c", code]);
+    ran.ends(124).prints(&["outer\ninner\ninnermost\n"]).within(Duration::from_secs(15));
+    // One that is cut short takes nothing from the one within.
+    let code = "finally(|| (), || try { within(0.3, || finally(|| sleep(50), || { sleep(0.6); print(`whole`) })) } catch (e) { print(e.code) })";
+    let ran = alone.run(&["-c", code]);
+    ran.ends(0).prints(&["whole\nstep_timeout\n"]).within(Duration::from_secs(15));
     let nested = "try { finally(|| throw `first`, || throw `second`) } catch (e) { print(e) }";
     let ran = Alone::new().run(&["-c", nested]);
     ran.ends(0).prints(&["first\n"]).says(&["clearing away failed as well: second"]);
@@ -238,6 +339,15 @@ fn a_script_takes_no_more_than_its_limits_which_can_be_set() {
         if let Some(limit) = allowed {
             Alone::new().run(&["--limit", limit, "-c", code]).ends(0);
         }
+    }
+    // Maps that are only written to are looked at by nobody; nested ones neither.
+    for code in [
+        "let m = #{}; let i = 0; loop { m[`k${i}`] = i; i += 1; }",
+        "let m = #{ a: #{} }; let i = 0; loop { m.a[`k${i}`] = i; i += 1; }",
+    ] {
+        let ran = Alone::new().run_for(&["--limit", "memory=60MiB", "-c", code], Duration::from_secs(90));
+        ran.ends(1)
+            .says(&["error[script_limit]: the script holds more memory than it may: 60", "--limit memory="]);
     }
     let mebibytes = "let s = `x`; for n in 0..21 { s += s; } s.len()";
     Alone::new().run(&["-c", mebibytes]).ends(0);
@@ -341,4 +451,40 @@ fn options_of_scripts_that_are_wrong_say_what_was_meant() {
         .ends(2)
         .says(&["--wait takes a time such as 90s, 5m or 1h30m, not `soon`"]);
     alone.run(&["-H", "test:///default", "-c", "print(hosts().len())"]).ends(0).prints(&["1"]);
+}
+
+#[test]
+fn who_cannot_be_reached_is_exit_3_and_a_slip_of_the_command_line_2() {
+    let alone = Alone::new();
+    alone.write(
+        "hosts.toml",
+        "[hosts.a]\naddress = \"127.0.0.1\"\nport = 1\n[hosts.b]\naddress = \"b.invalid\"\n",
+    );
+    let script = |name: &str| crate::scene::script(name).display().to_string();
+    let (evacuate, backup) = (script("evacuate.rhai"), script("backup.rhai"));
+    let cases: [(&[&str], i32, &str); 17] = [
+        (&["-c", "host(`a`).version"], 3, "connection_refused"),
+        (&["-c", "host(`b`).run(`true`)"], 3, "unresolvable"),
+        (&["-c", "host(`nosuch`)"], 3, "unknown_host"),
+        (&["-c", "hosts(`z*`)"], 3, "unknown_host"),
+        (&["-H", "nosuch", "-c", "1"], 3, "unknown_host"),
+        (&["-c", "par([`a`], |n| host(n).version)"], 3, "connection_refused"),
+        (&["-c", "try { host(`a`).version } catch (e) { throw e }"], 3, "connection_refused"),
+        (&["-c", "try { host(`a`).version } catch (e) { throw `x` }"], 1, "thrown"),
+        (&["hosts", "test", "a"], 3, "connection_refused"),
+        (&["hosts", "test", "nosuch"], 3, "unknown_host"),
+        (&[&evacuate, "a"], 3, "connection_refused"),
+        (&["--plan", &evacuate, "a"], 3, "connection_refused"),
+        (&[&backup, "b", "--to", "/x"], 3, "unresolvable"),
+        // Nobody was to be reached.
+        (&["hosts", "remove", "nosuch"], 2, "unknown_host"),
+        (&["hosts", "add", "a", "127.0.0.1"], 2, "host_exists"),
+        (&["-c", "host(`qemu+ssh://h`)"], 2, "invalid_uri"),
+        (&[&evacuate, "--nosuch"], 2, "usage"),
+    ];
+    for (words, code, error) in cases {
+        let ended = alone.run(&[&["--inventory", "hosts.toml"], words].concat());
+        assert_eq!(ended.code(), code, "{words:?}: {ended}");
+        ended.says(&[&format!("error[{error}]")]);
+    }
 }

@@ -96,13 +96,14 @@ case $1 in
             if [ -n "$l_run" ] && [ "$l_run" != "$2" ]; then echo "ended=$l_holder"; fi
             [ "$l_run" = "$2" ] && [ "$l_boot" = "$boot" ] || l_taken=$now
             l_run=$2 l_ttl=$3 l_holder=$4 l_purpose=$5 l_process=$6
-            if write_lease 2>/dev/null; then echo taken=1; else echo unusable="cannot write $run_dir/lease"; fi
+            if write_lease 2>/dev/null; then printf 'taken=1\nboot=%s\n' "$boot"; else echo unusable="cannot write $run_dir/lease"; fi
         else
             echo held=1
             tell_lease
         fi
         ;;
     renew)
+        echo "boot=$boot"
         [ -d "$run_dir" ] || { echo lost=1; exit 0; }
         one_at_a_time
         read_lease
@@ -111,7 +112,10 @@ case $1 in
             if write_lease 2>/dev/null; then echo renewed=1; else echo unusable="cannot write $run_dir/lease"; fi
         else
             echo lost=1
-            is_free || tell_lease
+            if ! is_free; then
+                echo held=1
+                tell_lease
+            fi
         fi
         ;;
     drop)

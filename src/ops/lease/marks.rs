@@ -55,6 +55,10 @@ pub(super) struct Answer {
     pub(super) unusable: Option<String>,
     pub(super) ended: Option<String>,
     pub(super) held: Option<Lease>,
+    pub(super) renewed: bool,
+    pub(super) lost: bool,
+    /// Which boot of the host it is.
+    pub(super) boot: String,
 }
 
 impl Answer {
@@ -64,6 +68,9 @@ impl Answer {
             unusable: value("unusable"),
             ended: value("ended"),
             held: value("held").and_then(|_| Lease::read(text)),
+            renewed: value("renewed").is_some(),
+            lost: value("lost").is_some(),
+            boot: value("boot").unwrap_or_default(),
         }
     }
 }

@@ -16,20 +16,30 @@ use std::time::Duration;
 use super::Host;
 use crate::gate::{Change, Mode, Outcome, Permit};
 use crate::model::{Class, Fault, clearing, finishing};
-use crate::ssh::{Command, Shell};
+use crate::ssh::{Command, Kind, Shell};
 
 use marks::{Answer, Process};
 pub use marks::{Cordon, Lease, Marks};
 
 /// How long a lease counts without being renewed: longer than a daemon or a network may stumble, shorter than the
-/// patience of whoever waits for a dead holder's.
-const TTL: u64 = 60;
+/// patience of whoever waits for a dead holder's. `KVMSH_LEASE_TTL` says otherwise.
+fn ttl() -> u64 {
+    static TTL: OnceLock<u64> = OnceLock::new();
+    *TTL.get_or_init(|| {
+        let text = std::env::var("KVMSH_LEASE_TTL").ok();
+        text.and_then(|text| text.parse().ok()).unwrap_or(60).clamp(4, 3600)
+    })
+}
 
-/// How often it is renewed.
-const RENEW: Duration = Duration::from_secs(15);
+/// How often it is renewed: every 15 s.
+fn renew_after() -> Duration {
+    Duration::from_secs(ttl()) / 4
+}
 
-/// How old the last word from the host may be when the next change is made; after that the host is asked first.
-const STALE: f64 = 40.0;
+/// How old the last word from the host may be when the next change is made, 40 s; after that the host is asked first.
+fn is_stale(confirmed: f64) -> bool {
+    uptime() - confirmed >= Duration::from_secs(ttl()).as_secs_f64() * 2.0 / 3.0
+}
 
 /// How long one step may take on the host.
 const STEP: Duration = Duration::from_secs(30);
@@ -77,8 +87,12 @@ enum Held {
     /// Nothing yet.
     #[default]
     Nothing,
-    /// A lease, when the host last confirmed it, and the way to it.
-    Lease(f64, Shell),
+    /// A lease, when the host last confirmed it, in which boot of the host it was taken, and the way to it.
+    Lease(f64, String, Shell),
+    /// It was asked for, and the answer did not come: the host may have given it all the same.
+    Asked(Shell),
+    /// It was somebody else's meanwhile: this run changes the host no more.
+    Lost(Fault),
     /// The host takes no leases; it was told.
     Unusable,
 }
@@ -118,7 +132,7 @@ impl Leases {
         self.shared.over.notify_all();
         let drop_one = |held: &Mutex<Held>| {
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Held::Lease(_, shell) = std::mem::take(&mut *held) {
+            if let Held::Lease(_, _, shell) | Held::Asked(shell) = std::mem::take(&mut *held) {
                 // What fails here ends by itself.
                 let command = command(&["drop", &self.run]).timeout(Some(GIVE_BACK));
                 let _ = clearing(GIVE_BACK, || crate::gate::mark(|permit| shell.run(permit, &command)));
@@ -170,13 +184,32 @@ impl Host {
         let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
         match &*held {
             Held::Unusable => return Ok(()),
-            Held::Lease(confirmed, _) if uptime() - confirmed < STALE => return Ok(()),
+            Held::Lost(fault) => return Err(fault.clone()),
+            Held::Lease(confirmed, ..) if !is_stale(*confirmed) => return Ok(()),
             // The controller slept, or the network was away: what happened meanwhile?
-            Held::Lease(..) => {
-                *held = self.take_lease(true)?;
+            Held::Lease(_, boot, _) => {
+                let asked = uptime();
+                let answer = self.ask_again()?;
+                if answer.renewed {
+                    if let Held::Lease(confirmed, ..) = &mut *held {
+                        *confirmed = asked;
+                    }
+                } else if answer.boot == *boot {
+                    let fault = self.lease_lost(answer.held.as_ref());
+                    *held = Held::Lost(fault.clone());
+                    return Err(fault);
+                } else {
+                    // With the host's boot all leases on it ended.
+                    *held = self.take_lease(&mut false)?;
+                }
             }
-            Held::Nothing => {
-                *held = self.take_lease(false)?;
+            Held::Nothing | Held::Asked(_) => {
+                let mut unheard = false;
+                let taken = self.take_lease(&mut unheard);
+                if unheard {
+                    *held = Held::Asked(self.shell().clone());
+                }
+                *held = taken?;
                 session.leases().renew_from_now_on();
             }
         }
@@ -192,30 +225,30 @@ impl Host {
         let leases = self.session().leases();
         let slot = leases.of(self);
         let mut held = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let Held::Lease(confirmed, shell) = &mut *held else { return Ok(()) };
-        let ttl = TTL.max(time.as_secs()).to_string();
+        let Held::Lease(confirmed, _, shell) = &mut *held else { return Ok(()) };
+        let ttl = ttl().max(time.as_secs()).to_string();
         let asked = uptime();
         let command = command(&["renew", &leases.run, &ttl]);
         let output = crate::gate::mark(|permit| shell.run(permit, &command));
         let output = output.map_err(|error| Fault::from(error).on_host(self.name()))?;
         if !output.text().contains("renewed=1") {
-            let message = format!("this run no longer holds the lease on {}", self.name());
-            return Err(Fault::new("lease_lost", message)
-                .because(output.error_text())
-                .hint("somebody else is at work there: see `host.marks`"));
+            let fault = self.lease_lost(Answer::read(&output.text()).held.as_ref());
+            *held = Held::Lost(fault.clone());
+            return Err(fault);
         }
         *confirmed = asked;
         Ok(())
     }
 
-    fn take_lease(&self, again: bool) -> Result<Held, Fault> {
+    /// `unheard`: whether the host was asked and its answer did not come.
+    fn take_lease(&self, unheard: &mut bool) -> Result<Held, Fault> {
         let session = self.session();
         let leases = session.leases();
         let began = uptime();
         let mut steal = None;
         loop {
             let asked = uptime();
-            let answer = match self.ask_for_lease(steal.as_deref()) {
+            let answer = match self.ask_for_lease(steal.as_deref(), unheard) {
                 Ok(answer) => answer,
                 // libvirt over TLS needs no SSH; who has none, has no leases.
                 Err(fault) if fault.class == Class::Connect && !self.uri().contains("+ssh") => {
@@ -236,14 +269,16 @@ impl Host {
                     self.name()
                 ));
             }
-            let Some(other) = answer.held else { return Ok(Held::Lease(asked, self.shell().clone())) };
+            let Some(other) = answer.held else {
+                return Ok(Held::Lease(asked, answer.boot, self.shell().clone()));
+            };
             if steal.is_none() && other.process.is_dead_here() {
                 steal = Some(other.run);
                 continue;
             }
             let patience = leases.purpose().wait;
             if uptime() - began >= patience.as_secs_f64() {
-                return Err(self.lease_held(&other, again));
+                return Err(self.lease_held(&other));
             }
             if let Some(stop) = session.cancel().sleep(LOOK_AGAIN) {
                 return Err(stop.fault());
@@ -251,15 +286,21 @@ impl Host {
         }
     }
 
-    fn ask_for_lease(&self, steal: Option<&str>) -> Result<Answer, Fault> {
+    fn ask_for_lease(&self, steal: Option<&str>, unheard: &mut bool) -> Result<Answer, Fault> {
         let leases = self.session().leases();
         let purpose = leases.purpose();
         let holder = line(&format!("{}@{}", purpose.user, Process::controller()));
-        let (ttl, text, process) = (TTL.to_string(), line(&purpose.text), Process::this().to_string());
+        let (ttl, text, process) = (ttl().to_string(), line(&purpose.text), Process::this().to_string());
         let mut words = vec!["take", &leases.run, &ttl, &holder, &text, &process];
         words.extend(steal);
         let command = command(&words);
         let output = crate::gate::mark(|permit| self.shell().run(permit, &command));
+        *unheard = matches!(
+            output.as_ref().map_err(|error| &error.kind),
+            Err(Kind::Stopped { may_run: true, .. }
+                | Kind::CommandTimeout { may_run: true, .. }
+                | Kind::Lost { .. })
+        );
         let output = output.map_err(|error| Fault::from(error).on_host(self.name()))?;
         if !output.ok() {
             let why = format!("status {} {}", output.status, output.error_text());
@@ -268,34 +309,53 @@ impl Host {
         Ok(Answer::read(&output.text()))
     }
 
-    fn lease_held(&self, other: &Lease, again: bool) -> Fault {
-        let (code, class, lead) = match again {
-            // What was changed elsewhere stays changed: that is no refusal.
-            false if self.session().gate().has_changed() => {
-                ("lease_held", Class::Partial, "is being changed by")
-            }
-            false => ("lease_held", Class::Refused, "is being changed by"),
-            true => ("lease_lost", Class::Failed, "was taken over, while it could not be reached, by"),
-        };
-        let message = format!("{} {lead} {}", self.name(), other.sentence());
-        Fault::new(code, message).class(class).on_host(self.name()).hint(format!(
+    /// Whether the lease that was taken is still this run's; renews it if it is.
+    fn ask_again(&self) -> Result<Answer, Fault> {
+        let command = command(&["renew", &self.session().leases().run]);
+        let output = crate::gate::mark(|permit| self.shell().run(permit, &command));
+        let output = output.map_err(|error| Fault::from(error).on_host(self.name()))?;
+        Ok(Answer::read(&output.text()))
+    }
+
+    /// What was changed elsewhere stays changed: that is no refusal.
+    fn class_of_refusal(&self) -> Class {
+        if self.session().gate().has_changed() { Class::Partial } else { Class::Refused }
+    }
+
+    fn lease_held(&self, other: &Lease) -> Fault {
+        let message = format!("{} is being changed by {}", self.name(), other.sentence());
+        Fault::new("lease_held", message).class(self.class_of_refusal()).on_host(self.name()).hint(format!(
             "let it end, or wait for it: --wait 10m; if its holder has died the lease ends by itself within {} s",
             other.left.max(1)
         ))
     }
 
-    /// Makes sure of the leases on all these hosts, all at once.
+    fn lease_lost(&self, other: Option<&Lease>) -> Fault {
+        let message = match other {
+            Some(other) => format!(
+                "the lease on {} ended while this run could not renew it, and was taken by {}",
+                self.name(),
+                other.sentence()
+            ),
+            None => format!(
+                "the lease on {} ended while this run could not renew it, and somebody else had it meanwhile",
+                self.name()
+            ),
+        };
+        Fault::new("lease_lost", message).class(self.class_of_refusal()).on_host(self.name()).hint(
+            "nothing more is changed there: see `kvmsh journal`, and run it again when the other one is done",
+        )
+    }
+
+    /// Makes sure of the leases on all these hosts, one after the other in the order of their names: of two runs that need
+    /// the same hosts at the same moment one gets them all, and neither waits for the other for ever.
     ///
     /// # Errors
     /// The first that [`Host::lease`] meets.
     pub fn lease_all(hosts: &[&Self]) -> Result<(), Fault> {
-        let scope_here = crate::gate::Scope::current();
-        std::thread::scope(|scope| {
-            let asked: Vec<_> =
-                hosts.iter().map(|host| scope.spawn(|| scope_here.enter(|| host.lease()))).collect();
-            let defect = || Err(Fault::new("defect", "a thread of kvmsh ended badly"));
-            asked.into_iter().try_for_each(|asked| asked.join().unwrap_or_else(|_| defect()))
-        })
+        let mut hosts = hosts.to_vec();
+        hosts.sort_by_key(|host| host.name());
+        hosts.iter().try_for_each(|host| host.lease())
     }
 
     /// Keeps guests from being placed on the host until [`Host::uncordon`]. Whether that is new; `None` in a plan.
@@ -356,7 +416,7 @@ impl Leases {
                     let now = shared.round.lock().unwrap_or_else(PoisonError::into_inner);
                     let (now, _) = shared
                         .over
-                        .wait_timeout_while(now, RENEW, |now| *now == round)
+                        .wait_timeout_while(now, renew_after(), |now| *now == round)
                         .unwrap_or_else(PoisonError::into_inner);
                     if *now != round {
                         return;
@@ -378,18 +438,21 @@ impl Shared {
         let renew = |slot: &Mutex<Held>| {
             // Whoever waits for somebody else's lease holds the slot, and must not hold up the others.
             let shell = match slot.try_lock().as_deref() {
-                Ok(Held::Lease(_, shell)) => shell.clone(),
+                Ok(Held::Lease(_, _, shell)) => shell.clone(),
                 _ => return,
             };
             let asked = uptime();
             let command = command(&["renew", run]);
             let output = crate::gate::mark(|permit| shell.run(permit, &command));
-            let renewed = output.is_ok_and(|output| output.text().contains("renewed=1"));
-            // What is not renewed grows old, and the next change asks.
-            if renewed
-                && let Held::Lease(confirmed, _) = &mut *slot.lock().unwrap_or_else(PoisonError::into_inner)
-            {
-                *confirmed = asked;
+            let Ok(output) = output else { return };
+            // What is not renewed grows old, and the next change asks; where it is lost, at once.
+            let confirmed_at = match Answer::read(&output.text()) {
+                answer if answer.renewed => asked,
+                answer if answer.lost => f64::NEG_INFINITY,
+                _ => return,
+            };
+            if let Held::Lease(confirmed, ..) = &mut *slot.lock().unwrap_or_else(PoisonError::into_inner) {
+                *confirmed = confirmed_at;
             }
         };
         std::thread::scope(|scope| {

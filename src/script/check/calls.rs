@@ -2,6 +2,7 @@
 
 use rhai::{EvalAltResult, Expr, FnCallExpr, Position};
 
+use super::facts::Fact;
 use super::tree::is_closure;
 use super::value::Value;
 use super::walk::Walk;
@@ -41,6 +42,7 @@ impl Walk<'_, '_> {
             }
             return Value::Any;
         }
+        self.closures(None, call, position);
         // Operators are defined for all that have them; `!` and the like look like calls.
         if call.is_operator_call() || BUILT_IN.contains(&call.name.as_str()) {
             return if call.name == "type_of" { Value::text() } else { Value::Any };
@@ -56,6 +58,7 @@ impl Walk<'_, '_> {
     /// A call of a function of `first`.
     pub(super) fn method(&mut self, first: &Value, call: &FnCallExpr, position: Position) -> Value {
         let arguments = self.arguments(call, Some(first));
+        self.closures(Some(first), call, position);
         if BUILT_IN.contains(&call.name.as_str()) {
             return Value::Any;
         }
@@ -79,8 +82,13 @@ impl Walk<'_, '_> {
                 Some(receiver) => receiver.item(),
                 None => values.first().map(Value::item).unwrap_or_default(),
             };
-            let value =
-                if is_closure(argument) { self.closure(argument, &item) } else { self.value(argument) };
+            let value = if is_closure(argument) {
+                let fact = call.args.first().filter(|_| with_items && receiver.is_none());
+                let fact = fact.and_then(|items| self.items(items));
+                self.closure(argument, &item, fact)
+            } else {
+                self.value(argument)
+            };
             values.push(value);
         }
         values
@@ -174,17 +182,17 @@ impl Walk<'_, '_> {
             if !patterns && !self.takes_host(receiver, call, at) {
                 continue;
             }
-            let texts: Vec<(&str, Position)> = match argument {
-                Expr::StringConstant(text, position) => vec![(text.as_str(), *position)],
-                Expr::Array(items, _) if patterns => items.iter().filter_map(text_of).collect(),
-                _ => Vec::new(),
-            };
+            let fact = if patterns { self.items(argument) } else { None };
+            let Some(Fact::Texts(texts)) = fact.or_else(|| self.fact(argument)) else { continue };
             for (text, position) in texts {
                 let result = match patterns {
-                    true => session.hosts(&[text.to_owned()]).map(drop),
-                    false => session.host(text).map(drop),
+                    true => session.hosts(std::slice::from_ref(&text)).map(drop),
+                    false => session.host(&text).map(drop),
                 };
-                if let Err(wrong) = result {
+                // One that is written once may be used often.
+                if let Err(wrong) = result
+                    && self.findings.iter().all(|known| known.position() != position)
+                {
                     self.findings.push(fault(wrong, position));
                 }
             }
@@ -211,13 +219,6 @@ impl Walk<'_, '_> {
         };
         let given = parts.0.iter().map(|(key, value)| (key.as_str(), key.pos, value));
         self.findings.extend(options::wrong(object, &call.name, given));
-    }
-}
-
-fn text_of(expression: &Expr) -> Option<(&str, Position)> {
-    match expression {
-        Expr::StringConstant(text, position) => Some((text.as_str(), *position)),
-        _ => None,
     }
 }
 

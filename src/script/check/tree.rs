@@ -38,6 +38,8 @@ const PURE: &[&str] = &[
     "to_upper",
     "to_lower",
     "join",
+    "call",
+    "curry",
 ];
 
 /// All functions of a script, closures too, by name and number of parameters.

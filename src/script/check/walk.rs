@@ -6,6 +6,7 @@ use rhai::{
     AST, ASTFlags, ASTNode, Engine, EvalAltResult, Expr, Namespace, ParseErrorType, Position, Stmt, StmtBlock,
 };
 
+use super::facts::Fact;
 use super::imports::{Functions, Import};
 use super::natives::Natives;
 use super::tree::{Function, changes, closure_of, functions, is_closure, root, variable};
@@ -19,14 +20,16 @@ pub(super) struct Walk<'a, 'k> {
     pub(super) parser: &'a Engine,
     pub(super) name: &'a str,
     statements: &'a [Stmt],
-    functions: HashMap<(String, usize), Function>,
+    pub(super) functions: HashMap<(String, usize), Function>,
     /// Variables that are assigned something else somewhere.
-    reassigned: HashSet<String>,
+    pub(super) reassigned: HashSet<String>,
     /// Variables whose inside is changed somewhere.
-    touched: HashSet<String>,
+    pub(super) touched: HashSet<String>,
     /// Whether code is made at run time.
     pub(super) evaluates: bool,
-    variables: Vec<(String, Value)>,
+    pub(super) variables: Vec<(String, Value)>,
+    /// What is known of some of the variables beside their type, by their place.
+    pub(super) facts: Vec<(usize, Fact)>,
     pub(super) imports: Vec<(String, Import)>,
     /// The modules that were read for it, and what each has; `None` where it cannot be read.
     pub(super) modules: HashMap<String, Option<Functions>>,
@@ -56,6 +59,7 @@ impl<'a, 'k> Walk<'a, 'k> {
             touched: HashSet::new(),
             evaluates: false,
             variables: vec![("args".into(), Value::List(Box::new(Value::text())))],
+            facts: Vec::new(),
             imports: Vec::new(),
             modules: HashMap::new(),
             findings: Vec::new(),
@@ -109,7 +113,9 @@ impl<'a, 'k> Walk<'a, 'k> {
         // A function sees its own variables and `args`.
         self.variables.truncate(1);
         for (_, function) in named {
-            self.variables.extend(function.parameters.iter().map(|name| (name.clone(), Value::Any)));
+            for name in &function.parameters {
+                self.declare(name, Value::Any);
+            }
             self.statements(&function.body);
             self.variables.truncate(1);
         }
@@ -132,7 +138,7 @@ impl<'a, 'k> Walk<'a, 'k> {
         self.imports.truncate(imports);
     }
 
-    fn declare(&mut self, name: &str, value: Value) {
+    pub(super) fn declare(&mut self, name: &str, value: Value) {
         let value = if self.reassigned.contains(name) {
             Value::Any
         } else if self.touched.contains(name) && matches!(value, Value::List(_)) {
@@ -140,6 +146,7 @@ impl<'a, 'k> Walk<'a, 'k> {
         } else {
             value
         };
+        self.facts.retain(|(place, _)| *place < self.variables.len());
         self.variables.push((name.to_owned(), value));
     }
 
@@ -154,7 +161,7 @@ impl<'a, 'k> Walk<'a, 'k> {
                 let (item, counter, flow) = &**parts;
                 let value = self.value(&flow.expr).item();
                 let before = self.variables.len();
-                self.declare(item.as_str(), value);
+                self.declare_from(item.as_str(), value, self.items(&flow.expr));
                 if let Some(counter) = counter {
                     self.declare(counter.as_str(), Value::Number);
                 }
@@ -170,7 +177,7 @@ impl<'a, 'k> Walk<'a, 'k> {
             }
             Stmt::Var(parts, ..) => {
                 let value = self.value(&parts.1);
-                self.declare(parts.0.as_str(), value);
+                self.declare_from(parts.0.as_str(), value, self.fact(&parts.1));
             }
             Stmt::Assignment(parts) => {
                 let value = self.value(&parts.1.rhs);
@@ -185,7 +192,7 @@ impl<'a, 'k> Walk<'a, 'k> {
                 self.block(&flow.body);
                 let before = self.variables.len();
                 if let Expr::Variable(name, ..) = &flow.expr {
-                    self.variables.push((name.1.to_string(), Value::Any));
+                    self.declare(&name.1, Value::Any);
                 }
                 self.block(&flow.branch);
                 self.variables.truncate(before);
@@ -234,10 +241,10 @@ impl<'a, 'k> Walk<'a, 'k> {
                 self.namespace(&parts.2);
                 Value::Any
             }
-            Expr::DynamicConstant(..) => self.closure(expression, &Value::Any),
+            Expr::DynamicConstant(..) => self.closure(expression, &Value::Any, None),
             Expr::Stmt(block) if is_closure(expression) => {
                 debug_assert!(!block.is_empty());
-                self.closure(expression, &Value::Any)
+                self.closure(expression, &Value::Any, None)
             }
             Expr::Stmt(block) => {
                 self.block(block);
@@ -246,6 +253,12 @@ impl<'a, 'k> Walk<'a, 'k> {
             Expr::FnCall(call, position) => self.call(call, *position),
             Expr::Dot(both, flags, _) => {
                 let first = self.value(&both.lhs);
+                if let Expr::MethodCall(call, position) = &both.rhs
+                    && call.name == "call"
+                    && let Some(Fact::Closure(count)) = self.fact(&both.lhs)
+                {
+                    self.called_with(count, call.args.len(), *position);
+                }
                 self.chain(first, &both.rhs, *flags, true, None)
             }
             Expr::Index(both, flags, _) => {
@@ -344,13 +357,14 @@ impl<'a, 'k> Walk<'a, 'k> {
     }
 
     /// Looks into a closure whose first argument will be `first`.
-    pub(super) fn closure(&mut self, expression: &Expr, first: &Value) -> Value {
+    pub(super) fn closure(&mut self, expression: &Expr, first: &Value, fact: Option<Fact>) -> Value {
         let Some((name, captured)) = closure_of(expression) else { return Value::Any };
         let found = self.functions.iter().find(|((known, _), _)| *known == name);
         let Some(function) = found.map(|(_, function)| function.clone()) else { return Value::function() };
         let (before, imports) = (self.variables.len(), self.imports.len());
-        for (at, name) in function.parameters.iter().skip(captured).enumerate() {
-            self.declare(name, if at == 0 { first.clone() } else { Value::Any });
+        let (mut value, mut fact) = (first.clone(), fact);
+        for name in function.parameters.iter().skip(captured) {
+            self.declare_from(name, std::mem::take(&mut value), fact.take());
         }
         self.statements(&function.body);
         self.variables.truncate(before);

@@ -1,4 +1,4 @@
-//! kvmsh as cron starts it, on a real node: with next to no environment, and nobody watching.
+//! kvmsh as cron and systemd start it, on a real node: with next to no environment, nobody watching, shut in.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -121,4 +121,81 @@ fn cron_runs_scripts_as_root_and_as_a_user_of_libvirts_group_and_mails_only_fail
     let runs: serde_json::Value = serde_json::from_str(&lab.shell(node, &runs)).unwrap();
     let exits: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["exit"].as_u64()).collect();
     assert!(exits.contains(&Some(0)) && exits.contains(&Some(5)), "{runs}");
+    lab.shell(node, "rm /etc/cron.d/kvmsh; systemctl restart cron");
+    units_of_systemd(&lab, node);
+}
+
+/// The units of the documentation with all that shuts them in, for a smaller piece of work than an evacuation: as a user of
+/// libvirt's group by the timer, in its window and outside of it; as root, stopped in the middle.
+fn units_of_systemd(lab: &VmLab, node: &str) {
+    for home in ["/home/kvmsh", "/root"] {
+        lab.shell(node, &format!("mkdir -p {home}/.config/kvmsh"));
+        for file in ["id_ed25519", "known_hosts"] {
+            send(lab, node, &lab.dir().join(file), &format!("{home}/.config/kvmsh/{file}"));
+        }
+        let inventory = "[hosts.h2-a]\naddress = \"10.88.0.11\"\nuser = \"root\"\nidentity = \"id_ed25519\"\n\
+                         known_hosts = \"known_hosts\"\n";
+        write(lab, node, &format!("{home}/.config/kvmsh/hosts.toml"), inventory);
+        lab.shell(node, &format!("chmod 600 {home}/.config/kvmsh/id_ed25519"));
+    }
+    lab.shell(node, "chown -R kvmsh: /home/kvmsh");
+    let script = "let web = host(`h2-a`).domain(`web`);\n\
+                  finally(|| { web.start(); log(`info`, `it runs`); if args[0] == `long` { sleep(250); } },\n\
+                      || if args[0] == `long` { web.destroy(); });\n";
+    write(lab, node, "/usr/local/share/kvmsh/timed.rhai", script);
+    let example = std::fs::read_to_string(ours("docs/examples/kvmsh-nightly.service")).unwrap();
+    let unit = |user: &str, how: &str| {
+        let text = example.replace("scripts/evacuate.rhai h2-a", &format!("timed.rhai {how}"));
+        let text = text.replace("User=kvmsh", &format!("User={user}"));
+        assert!(text.contains(&format!("User={user}")) && text.contains("timed.rhai"), "{text}");
+        write(lab, node, "/etc/systemd/system/kvmsh-nightly.service", &text);
+        lab.shell(node, "systemctl daemon-reload; systemctl reset-failed");
+    };
+    send(lab, node, &ours("docs/examples/kvmsh-nightly.timer"), "/etc/systemd/system/kvmsh-nightly.timer");
+    let result = "systemctl show -p Result -p ExecMainStatus kvmsh-nightly | xargs";
+    let log = "journalctl -q -u kvmsh-nightly";
+    let said = || lab.shell(node, log);
+    let web = || lab.shell(node, "virsh domstate web").trim().to_owned();
+    unit("kvmsh", "short");
+
+    // At noon nothing may be done.
+    lab.shell(
+        node,
+        "date -s '2027-01-02 12:00' >/dev/null; systemctl start kvmsh-nightly 2>/dev/null || true",
+    );
+    assert_eq!(lab.shell(node, result), "Result=exit-code ExecMainStatus=4\n", "{}", said());
+    assert!(said().contains("22:00-05:00") && web() == "shut off", "{}", said());
+
+    // That Saturday at night the timer does it, here without its random delay.
+    let now = "mkdir -p /etc/systemd/system/kvmsh-nightly.timer.d; \
+               printf '[Timer]\\nRandomizedDelaySec=0\\n' >/etc/systemd/system/kvmsh-nightly.timer.d/now.conf; \
+               systemctl daemon-reload; systemctl reset-failed; date -s '2027-01-02 22:29:55' >/dev/null; \
+               systemctl restart kvmsh-nightly.timer";
+    lab.shell(node, now);
+    wait_for(lab, node, log, "it runs");
+    wait_for(lab, node, result, "Result=success ExecMainStatus=0");
+    assert_eq!(web(), "running", "{}", said());
+    // systemd's journal has each step's fields, kvmsh's own, in the unit's directory, each change.
+    let fields = lab.shell(node, &format!("{log} -o json | grep -c KVMSH_RUN || true"));
+    assert_ne!(fields.trim(), "0", "{}", said());
+    let own = lab.shell(node, "cat /var/lib/kvmsh-nightly/kvmsh/journal.ndjson");
+    assert!(own.contains("\"action\":\"start\"") && own.contains("\"user\":\"kvmsh\""), "{own}");
+    lab.shell(node, "systemctl stop kvmsh-nightly.timer; virsh -q destroy web");
+
+    // As root, and stopped in the middle: what clears away runs, the lease is given back, and nobody had to kill it.
+    unit("root", "long");
+    lab.shell(node, "date -s '2027-01-02 23:00' >/dev/null; systemctl start --no-block kvmsh-nightly");
+    let running = format!("{log} --since '2027-01-02 22:59'");
+    wait_for(lab, node, &running, "it runs");
+    assert!(lab.shell(node, "cat /run/kvmsh/lease").contains("timed.rhai"), "{}", said());
+    lab.shell(node, "systemctl stop kvmsh-nightly || true");
+    assert_eq!(web(), "shut off", "{}", said());
+    // What libvirt's ssh still does then is nobody's loss.
+    assert!(
+        !said().contains("(kvmsh) with signal SIGKILL") && !said().contains("timed out. Killing"),
+        "{}",
+        said()
+    );
+    assert!(lab.shell(node, result).contains("ExecMainStatus=130"), "{}", said());
+    assert_eq!(lab.shell(node, "cat /run/kvmsh/lease 2>/dev/null || true"), "", "the lease is given back");
 }
