@@ -146,7 +146,7 @@ fn hosts_words_and_maps_within_maps_are_known() {
     offers(&runner, "demo.create(#{disks: [#{im", &["image: "]);
     offers(&runner, "demo.create(#{name: \"x\", nics: [#{br", &["bridge: "]);
     offers(&runner, "demo.create(#{pool: \"", &["test:///default:Pools\""]);
-    offers(&runner, "demo.define_pool(#{auth: #{", &["user: ", "secret: "]);
+    offers(&runner, "demo.define_pool(#{auth: #{", &["user: ", "secret: ", "value: "]);
     offers(&runner, "demo.define_pool(#{auth: #{user: \"x\"}, na", &["name: "]);
     offers(&runner, "demo.define_network(#{", &["name: ", "bridge: "]);
 }
