@@ -116,30 +116,27 @@ pub(super) fn with_mtu(look: &Look, links: &[Link]) -> Vec<Link> {
 pub(super) fn put(look: &Look, owner: Owner, links: &[Link]) -> Result<Work, Fault> {
     let base = files_of(look, owner);
     let mut files = base.clone();
-    let mut keep = BTreeMap::new();
+    let mut records = look.records.clone();
     let mut changed: Vec<&Link> = Vec::new();
     for link in links {
         let mac = mac_of(look, links, link);
-        let before = files.clone();
-        files = match owner {
-            Owner::Ifupdown => ifupdown::put(&before, link, mac.as_deref()),
-            Owner::Netplan => netplan::put(&before, link, mac.as_deref()),
-        }
-        .map_err(flaw)?;
+        let put = |files: &Files| {
+            match owner {
+                Owner::Ifupdown => ifupdown::put(files, link, mac.as_deref()),
+                Owner::Netplan => netplan::put(files, link, mac.as_deref()),
+            }
+            .map_err(flaw)
+        };
+        let before = std::mem::take(&mut files);
+        files = put(&before)?;
         let name = link.name().as_str();
         if files == before && look.link(name).is_some() {
             continue;
         }
         changed.push(link);
-        // Taken back, it must be what it was before kvmsh came, not before kvmsh changed it once more.
-        let origin = match look.records.get(name) {
-            Some(record) => record.take_back(&before).ok(),
-            None => Some(before),
-        };
-        if let Some(origin) = origin {
-            keep.insert(name.to_owned(), Record::between(&origin, &files));
-        }
+        records.extend(records_of(look, &records, name, &before, &files, put));
     }
+    let keep = records.into_iter().filter(|(name, record)| look.records.get(name) != Some(record)).collect();
     if changed.is_empty() {
         return Ok(Work::default());
     }
@@ -157,6 +154,37 @@ pub(super) fn put(look: &Look, owner: Owner, links: &[Link]) -> Result<Work, Fau
     work.expect = Expect::of_links(look, links, &changed);
     work.expect.keep_masters(look, &work.touched);
     Ok(work)
+}
+
+/// What is kept of a change of `name` from `before` to `after`, so that it can be taken back.
+///
+/// Taken back, it must be what it was before kvmsh came, not before kvmsh changed it once more. What kvmsh has put on it is
+/// taken back before it, so that is kept anew as well: as if it had come to a link that was like this already. Nothing where
+/// somebody has changed the lines by hand.
+fn records_of(
+    look: &Look,
+    records: &BTreeMap<String, Record>,
+    name: &str,
+    before: &Files,
+    after: &Files,
+    put: impl Fn(&Files) -> Result<Files, Fault>,
+) -> BTreeMap<String, Record> {
+    let own = records.get(name);
+    let uppers = with_uppers(look, &[name.to_owned()]).into_iter().skip(1).rev();
+    let mut kept = BTreeMap::new();
+    let (mut before, mut after) = (before.clone(), after.clone());
+    for (upper, record) in uppers.filter_map(|upper| records.get(&upper).map(|record| (upper, record))) {
+        let Ok(below) = record.take_back(&before) else { return kept };
+        let Ok(changed) = put(&below) else { return kept };
+        kept.insert(upper, Record::between(&changed, &after));
+        (before, after) = (below, changed);
+    }
+    let origin = match own {
+        Some(record) => record.take_back(&before).ok(),
+        None => Some(before),
+    };
+    kept.extend(origin.map(|origin| (name.to_owned(), Record::between(&origin, &after))));
+    kept
 }
 
 /// What it takes to take these links back, each of which kvmsh has set up. Those that are not there take nothing.

@@ -131,6 +131,66 @@ fn what_must_be_true_afterwards_follows_from_what_is_wanted() {
     assert!(take_back(&after, Owner::Ifupdown, &["br9".to_owned()]).unwrap().is_empty());
 }
 
+/// The host after `work`.
+fn done(look: &Look, owner: Owner, work: &Work) -> Look {
+    let mut after = look.clone();
+    let files = match owner {
+        Owner::Ifupdown => &mut after.interfaces,
+        Owner::Netplan => &mut after.netplan,
+    };
+    for edit in &work.edits {
+        match &edit.after {
+            Some(text) => drop(files.insert(edit.path.clone(), String::from_utf8(text.clone()).unwrap())),
+            None => drop(files.remove(&edit.path)),
+        }
+    }
+    after.records.extend(work.keep.clone());
+    after.records.retain(|name, _| !work.drop.contains(name));
+    after
+}
+
+#[test]
+fn a_bond_that_is_changed_below_its_bridge_is_taken_back_byte_for_byte() {
+    let netplan = "network:\n  version: 2\n  ethernets:\n    # the way in\n    enp2s0:\n      addresses: [10.88.0.11/24]\n";
+    let start = |owner| match owner {
+        Owner::Ifupdown => look(),
+        Owner::Netplan => {
+            Look { netplan: Files::from([("/etc/netplan/01.yaml".to_owned(), netplan.to_owned())]), ..look() }
+        }
+    };
+    let with_miimon = |miimon: u32| match &links()[0] {
+        Link::Bond(bond) => Link::Bond(Bond { miimon, address: Addressing::Inherit, ..bond.clone() }),
+        Link::Bridge(_) => unreachable!(),
+    };
+    for owner in [Owner::Ifupdown, Owner::Netplan] {
+        let start = start(owner);
+        let mut look =
+            done(&start, owner, &put(&start, owner, &[with_miimon(100), links()[1].clone()]).unwrap());
+        let card = look.links[0].clone();
+        let link = |name: &str, kind: &str, master: Option<&str>| LinkState {
+            name: name.into(),
+            kind: kind.into(),
+            master: master.map(str::to_owned),
+            ..card.clone()
+        };
+        look.links.extend([link("bond0", "bond", Some("br0")), link("br0", "bridge", None)]);
+        for miimon in [200, 300] {
+            look = done(&look, owner, &put(&look, owner, &[with_miimon(miimon)]).unwrap());
+        }
+        let text = |look: &Look| files_of(look, owner).values().cloned().collect::<String>();
+        assert!(text(&look).contains("300") && text(&look).contains("br0"), "{}", text(&look));
+
+        look = done(&look, owner, &take_back(&look, owner, &["br0".to_owned()]).unwrap());
+        look.links.retain(|link| link.name != "br0");
+        assert!(text(&look).contains("300") && !text(&look).contains("br0"), "{}", text(&look));
+        let alone = done(&start, owner, &put(&start, owner, &[with_miimon(300)]).unwrap());
+        assert_eq!(files_of(&look, owner), files_of(&alone, owner), "as if there had never been a bridge");
+
+        look = done(&look, owner, &take_back(&look, owner, &["bond0".to_owned()]).unwrap());
+        assert_eq!(files_of(&look, owner), files_of(&start, owner));
+    }
+}
+
 #[test]
 fn netplan_makes_anew_what_networkd_would_not_change() {
     let netplan = "network:\n  version: 2\n  ethernets:\n    enp2s0:\n      addresses: [10.88.0.11/24]\n";
